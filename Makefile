@@ -1,0 +1,56 @@
+# `make` lists the commands. Everything is installed into .venv; nothing outside this folder is touched.
+PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo y),$(p))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check e2e bench conformance setup setup-dev web clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: setup web  ## install into .venv, start the server with a moving test picture, print where it plays
+	@$(BIN)/headwater demo
+
+test: setup-dev web  ## the tests; programs that are missing are named in the skips
+	@$(BIN)/python -m pytest
+
+check: setup-dev  ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+e2e: setup-dev web  ## only the tests with real encoders, players and browsers
+	@$(BIN)/python -m pytest tests/interop tests/e2e
+
+conformance: setup-dev web  ## every operation through the official SDKs (Go where it is installed)
+	@$(BIN)/python -m pytest tests/conformance
+
+bench: setup-dev web  ## speed, each figure beside a peer or a bound of the same run
+	@$(BIN)/python -m benchmarks
+
+setup: $(VENV)/.runtime
+setup-dev: $(VENV)/.dev
+web: src/headwater/web/vendor/.fetched
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Headwater needs Python 3.11 or newer (set PYTHON=/path/to/python3.11)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	@echo "installing Headwater into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.runtime
+	@echo "installing the development tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+src/headwater/web/vendor/.fetched: src/headwater/web/package.json tools/fetch_web.py | $(VENV)/.runtime
+	@$(BIN)/python tools/fetch_web.py
+	@touch $@
+
+clean:  ## remove what was installed and built
+	rm -rf $(VENV) src/headwater/web/vendor build dist .mypy_cache .ruff_cache .tools

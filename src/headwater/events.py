@@ -1,0 +1,134 @@
+"""What the pipeline tells the rest of the process: typed events, in order per livestream.
+
+Times are wall-clock milliseconds since the Unix epoch. Events carry totals, never increments, so that a listener
+that missed one is right again at the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRejected:
+    """A publish that was refused: the reason also went to the publisher.
+
+    `livestream_id` is None where the key named no livestream.
+    """
+
+    livestream_id: str | None
+    at_ms: int
+    code: str
+    description: str
+    remote: str
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """Media has arrived: a livestream session begins."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    encoder: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlayable:
+    """The first playlist can be played: from here on the livestream is LIVE."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInterrupted:
+    """The publisher is gone; the reconnect window is open until `until_ms`."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    until_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResumed:
+    """A publisher is back within the window, or took over from another (`takeover`)."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    takeover: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionProgress:
+    """Totals so far, at least every 5 s while the session is open."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    ingest_seconds: float
+    viewer_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWarning:
+    """Something the owner should change, in words."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """The session has ended; its totals are final.
+
+    `error` is None for a regular end, else `CODE: sentence`, and the livestream becomes ERRORED.
+    `recording` is the recording's path below the data folder, or None.
+    """
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    ingest_seconds: float
+    viewer_seconds: float
+    error: str | None
+    recording: str | None
+
+
+Event: TypeAlias = (
+    PublishRejected
+    | SessionOpened
+    | SessionPlayable
+    | SessionInterrupted
+    | SessionResumed
+    | SessionProgress
+    | SessionWarning
+    | SessionClosed
+)
+
+Listener: TypeAlias = Callable[[Event], None]
+"""Called in the event loop; must not block and must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSnapshot:
+    """An open session as it is right now; a question answered, not an event."""
+
+    livestream_id: str
+    session_id: str
+    playable: bool
+    publishing: bool
+    ingest_seconds: float
+    viewer_seconds: float
+    viewers: int

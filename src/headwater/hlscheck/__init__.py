@@ -1,0 +1,1 @@
+"""A validator of the low-latency HLS rules, for anybody's stream."""

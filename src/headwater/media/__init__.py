@@ -1,0 +1,1 @@
+"""What flows: tracks, access units, codec configurations, CMAF outputs. Pure."""

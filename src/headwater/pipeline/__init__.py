@@ -1,0 +1,1 @@
+"""The way of the data, a stage a folder; `livestream` wires them."""

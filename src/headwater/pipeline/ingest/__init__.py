@@ -1,0 +1,1 @@
+"""Publishers come in: RTMP and RTMPS listeners, limits, and the gate that admits."""

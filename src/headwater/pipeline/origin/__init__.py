@@ -1,0 +1,1 @@
+"""Segments and parts in, HTTP responses out."""

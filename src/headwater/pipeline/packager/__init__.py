@@ -1,0 +1,1 @@
+"""Access units in, CMAF init segments, segments and parts out. Pure."""

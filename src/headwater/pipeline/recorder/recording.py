@@ -1,0 +1,58 @@
+"""A recording as it lies on disk: what the origin needs to play any part of it.
+
+The file is one fragmented MP4 with every track's parts as the packager made them, in order of arrival, so that a
+plain player opens it and each HLS segment is a few byte ranges of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.media.cmaf import InitSegment
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSegment:
+    """One segment of one track; times in the track's timescale.
+
+    Attributes:
+        extents: (offset, size) of its parts in the recording file, adjacent ones merged.
+    """
+
+    msn: int
+    tfdt: int
+    duration: int
+    init_version: int
+    discontinuity: bool
+    program_date_time_ms: int
+    extents: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> int:
+        return sum(size for _, size in self.extents)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTrack:
+    """A track of a recording: its init segments by version, and its segments in order."""
+
+    id: int
+    inits: dict[int, InitSegment]
+    segments: list[RecordedSegment]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A session's recording, complete or still growing.
+
+    Attributes:
+        path: The MP4 file.
+        complete: The session has ended (or was closed by recovery); nothing will be added.
+    """
+
+    path: Path
+    session_id: str
+    target_duration_s: int
+    tracks: list[RecordedTrack]
+    complete: bool

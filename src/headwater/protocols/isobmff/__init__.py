@@ -1,0 +1,1 @@
+"""ISO BMFF boxes: init segments, fragments, and reading them back."""

@@ -1,0 +1,1 @@
+"""RTMP 1.0, sans I/O: handshake, chunk stream, messages, server and client sessions."""

@@ -1,0 +1,1 @@
+"""A moving test picture with sound, and publishing it over RTMP."""
