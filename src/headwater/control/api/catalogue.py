@@ -1,0 +1,12 @@
+"""Every operation of the API; the order is the router's: fixed words come before parameters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headwater.control.api.operations import Operation
+from headwater.control.api.routes import livestreams
+
+OPERATIONS: Final[list[Operation]] = [
+    *livestreams.OPERATIONS,
+]

@@ -1,0 +1,35 @@
+"""What every route works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headwater.control.broadcasts import Broadcasts, NoBroadcasts
+from headwater.control.database import Database
+from headwater.control.listener import EventWriter
+from headwater.control.urls import Urls
+
+SETTLE_S = 2.0
+"""How long an answer waits for events that have just happened to be durable; then it shows what is."""
+
+
+class Service:
+    """The parts of the control plane that routes call.
+
+    Attributes:
+        broadcasts: Who runs the open sessions.
+        changed: To be called after the change of a livestream, so that nobody is admitted by an old answer.
+        tokens_changed: To be called after a token was revoked, likewise.
+    """
+
+    def __init__(self, database: Database, urls: Urls, events: EventWriter, changed: Callable[[], None]) -> None:
+        self.database = database
+        self.urls = urls
+        self.events = events
+        self.changed = changed
+        self.tokens_changed: Callable[[], None] = lambda: None
+        self.broadcasts: Broadcasts = NoBroadcasts()
+
+    async def settled(self) -> None:
+        """Events that have been emitted are in the database now, or it is too slow to wait for."""
+        await self.events.settle(SETTLE_S)

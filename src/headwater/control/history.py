@@ -1,0 +1,224 @@
+"""What the pipeline's events mean for the stored state: each is written in the transaction of the caller.
+
+Every function is idempotent and tolerates what it cannot know (a deleted livestream, a session that was closed by
+recovery, an event that was lost before it), because events carry totals and not increments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.control.ids import new_uuid
+from headwater.control.lifecycle import Happening, Status, follow
+from headwater.control.repository import event_log, livestreams, sessions
+from headwater.control.repository.event_log import plain_text
+from headwater.control.repository.livestreams import LivestreamRow
+from headwater.control.repository.sessions import Progress, SessionRow
+from headwater.events import (
+    Event,
+    PublishRejected,
+    SessionClosed,
+    SessionInterrupted,
+    SessionOpened,
+    SessionPlayable,
+    SessionProgress,
+    SessionResumed,
+    SessionWarning,
+)
+
+ENCODER_LIMIT = 255
+ERR_MESSAGE_LIMIT = 1024
+
+NOT_A_BROADCAST: Final = frozenset({"ERR_BAD_STREAM_KEY", "ERR_LIVESTREAM_DISABLED", "ERR_LIVESTREAM_ENDED"})
+"""Refusals of who came, not of what was sent: no session of the livestream has failed by them."""
+
+
+async def record(conn: AsyncConnection, event: Event, node: str) -> None:
+    """Write one event.
+
+    Args:
+        node: This server's name in `livestream_sessions.node`.
+    """
+    match event:
+        case SessionProgress():
+            progress = Progress(event.session_id, event.at_ms, event.ingest_seconds, event.viewer_seconds)
+            await sessions.save_progress(conn, [progress])
+        case PublishRejected():
+            await _rejected(conn, event, node)
+        case SessionOpened():
+            await _opened(conn, event, node)
+        case SessionPlayable():
+            await _happened(conn, event, Happening.PLAYABLE, "live", "The livestream can be watched.")
+        case SessionInterrupted():
+            message = f"The publisher is gone ({event.reason}); it may come back until {event.until_ms} ms."
+            await _happened(conn, event, Happening.INTERRUPTED, "interrupted", message)
+        case SessionResumed():
+            message = "Another publisher took over." if event.takeover else "The publisher is back."
+            await _happened(conn, event, Happening.RESUMED, "resumed", message)
+        case SessionWarning():
+            if await livestreams.find_any(conn, event.livestream_id) is not None:
+                await _log(conn, event, "warning", event.message, event.code)
+        case SessionClosed():
+            await _closed(conn, event)
+
+
+async def _log(
+    conn: AsyncConnection,
+    event: SessionOpened | SessionPlayable | SessionInterrupted | SessionResumed | SessionWarning | SessionClosed,
+    kind: str,
+    message: str,
+    code: str = "",
+) -> None:
+    await event_log.append(
+        conn,
+        event.livestream_id,
+        session_id=event.session_id,
+        at_ms=event.at_ms,
+        kind=kind,
+        code=code,
+        message=message,
+    )
+
+
+async def _change_status(conn: AsyncConnection, livestream: LivestreamRow, happening: Happening, at_ms: int) -> None:
+    status = follow(Status(livestream.status), happening)
+    if status != livestream.status:
+        await livestreams.update(conn, livestream.id, at_ms, status=status.value)
+
+
+async def _opened(conn: AsyncConnection, event: SessionOpened, node: str) -> None:
+    livestream = await livestreams.find_any(conn, event.livestream_id)
+    if livestream is None or await sessions.find_any(conn, event.session_id) is not None:
+        return
+    before = await sessions.open_of(conn, livestream.id)
+    if before is not None:  # its close was lost; there is one open session of a livestream at a time
+        await sessions.update(conn, before.id, event.at_ms, stopped_ms=before.known_ms)
+    invoked = livestream.invoked_ms if livestream.status == Status.INVOKED else event.at_ms
+    await sessions.insert(conn, _new_session(livestream, event.session_id, node, event.at_ms, invoked, event.encoder))
+    await _log(conn, event, "opened", f"Media is arriving from {event.remote} ({event.encoder}).")
+    await _change_status(conn, livestream, Happening.OPENED, event.at_ms)
+
+
+def _new_session(
+    livestream: LivestreamRow, session_id: str, node: str, at_ms: int, invoked_ms: int, encoder: str
+) -> SessionRow:
+    return SessionRow(
+        id=session_id,
+        livestream_id=livestream.id,
+        app_id=livestream.app_id,
+        node=node,
+        invoked_ms=min(invoked_ms, at_ms),
+        started_ms=at_ms,
+        stopped_ms=None,
+        known_ms=at_ms,
+        ingest_seconds=0.0,
+        viewer_seconds=0.0,
+        err_message=None,
+        recording=None,
+        encoder=plain_text(encoder, ENCODER_LIMIT),
+        created_ms=at_ms,
+        updated_ms=at_ms,
+    )
+
+
+async def _happened(
+    conn: AsyncConnection,
+    event: SessionPlayable | SessionInterrupted | SessionResumed,
+    happening: Happening,
+    kind: str,
+    message: str,
+) -> None:
+    livestream = await livestreams.find_any(conn, event.livestream_id)
+    session = await sessions.find_any(conn, event.session_id)
+    if livestream is None or session is None or session.stopped_ms is not None:
+        return
+    await _change_status(conn, livestream, happening, event.at_ms)
+    await _log(conn, event, kind, message)
+
+
+async def _closed(conn: AsyncConnection, event: SessionClosed) -> None:
+    livestream = await livestreams.find_any(conn, event.livestream_id)
+    session = await sessions.find_any(conn, event.session_id)
+    if livestream is None or session is None or session.stopped_ms is not None:
+        return
+    error = None if event.error is None else plain_text(event.error, ERR_MESSAGE_LIMIT)
+    await sessions.update(
+        conn,
+        session.id,
+        event.at_ms,
+        stopped_ms=event.at_ms,
+        known_ms=event.at_ms,
+        ingest_seconds=event.ingest_seconds,
+        viewer_seconds=event.viewer_seconds,
+        err_message=error,
+        recording=event.recording,
+    )
+    await _change_status(conn, livestream, Happening.ENDED if error is None else Happening.FAILED, event.at_ms)
+    if error is None:
+        await _log(conn, event, "closed", "The session has ended.")
+    else:
+        await _log(conn, event, "failed", error, error.partition(":")[0])
+
+
+async def _rejected(conn: AsyncConnection, event: PublishRejected, node: str) -> None:
+    livestream = None
+    if event.livestream_id is not None:
+        livestream = await livestreams.find_any(conn, event.livestream_id)
+    if livestream is None:
+        return
+    message = f"{event.description} (from {event.remote}, {event.encoder})"
+    session_id = None
+    if event.code not in NOT_A_BROADCAST and await sessions.open_of(conn, livestream.id) is None:
+        session_id = await _failed_session(conn, livestream, event, node)
+    await event_log.append(
+        conn,
+        livestream.id,
+        session_id=session_id,
+        at_ms=event.at_ms,
+        kind="rejected",
+        code=event.code,
+        message=message,
+    )
+
+
+async def _failed_session(conn: AsyncConnection, livestream: LivestreamRow, event: PublishRejected, node: str) -> str:
+    """A broadcast that failed before it began, e.g. by its codec, kept as a session for its `err_message`.
+
+    An encoder tries again every few seconds: the same failure in a row is one session.
+    """
+    error = plain_text(f"{event.code}: {event.description}", ERR_MESSAGE_LIMIT)
+    latest = await sessions.latest_of(conn, livestream.id)
+    if latest is not None and latest.err_message == error and latest.ingest_seconds == 0:
+        await sessions.update(conn, latest.id, event.at_ms)
+        return latest.id
+    invoked = livestream.invoked_ms if livestream.status == Status.INVOKED else event.at_ms
+    session = _new_session(livestream, new_uuid(), node, event.at_ms, invoked, event.encoder)
+    await sessions.insert(conn, replace(session, stopped_ms=event.at_ms, err_message=error))
+    await _change_status(conn, livestream, Happening.FAILED, event.at_ms)
+    return session.id
+
+
+async def recover(conn: AsyncConnection, node: str, now_ms: int) -> list[SessionRow]:
+    """Close the sessions that a crash of this server left open, with what was durably known.
+
+    Returns:
+        The sessions as they were; their recordings may be recovered and set afterwards.
+    """
+    orphans = await sessions.left_open(conn, node)
+    for session in orphans:
+        await sessions.update(conn, session.id, now_ms, stopped_ms=session.known_ms)
+        livestream = await livestreams.find_any(conn, session.livestream_id)
+        assert livestream is not None
+        await _change_status(conn, livestream, Happening.ENDED, now_ms)
+        await event_log.append(
+            conn,
+            session.livestream_id,
+            session_id=session.id,
+            at_ms=now_ms,
+            kind="recovered",
+            message="The server stopped without closing the session; it ends where it was last known.",
+        )
+    return orphans

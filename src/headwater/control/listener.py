@@ -1,0 +1,212 @@
+"""The pipeline's events on their way to the database: a bounded, ordered queue and one task that writes.
+
+`EventWriter.listen` is called in the event loop and never blocks. One transaction takes everything that is waiting, and
+a session's progress is kept once, its newest: 200 livestreams cost two commits a second. While the database is down the
+queue waits, in order; what does not fit is dropped loudly, the least important first. An API request that wants to see
+what has just happened waits for `settle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+
+from headwater.control.database import Database
+from headwater.control.history import record
+from headwater.control.repository.sessions import Progress, save_progress
+from headwater.events import (
+    Event,
+    SessionClosed,
+    SessionOpened,
+    SessionPlayable,
+    SessionProgress,
+)
+
+QUEUE_LIMIT = 10_000
+"""Events waiting; beyond it only those that change what a session is are still taken."""
+
+ESSENTIAL_LIMIT = 50_000
+"""Waiting events at which even those are dropped: about 20 MB, hours of a database outage."""
+
+BATCH_LIMIT = 500
+"""Events of one transaction; it holds SQLite's one writer lock for some 100 ms at most."""
+
+PROGRESS_DELAY_S = 0.5
+"""How long progress alone waits for more progress, so that one commit serves many sessions."""
+
+RETRY_FIRST_S = 0.1
+RETRY_MAX_S = 5.0
+
+_ESSENTIAL = (SessionOpened, SessionPlayable, SessionClosed)
+
+_log = structlog.get_logger(__name__)
+
+
+class EventWriter:
+    """Takes events now, writes them soon.
+
+    Args:
+        written: Called after events of livestreams have become durable, with the ids of those livestreams.
+    """
+
+    def __init__(self, database: Database, node: str, *, written: Callable[[set[str]], None] | None = None) -> None:
+        self._database = database
+        self._node = node
+        self._written = written
+        self._queue: deque[Event] = deque()
+        self._progress: dict[str, SessionProgress] = {}
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+        self._dropped = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="event-writer")
+
+    def listen(self, event: Event) -> None:
+        """Take an event; the `headwater.events.Listener` of the control plane."""
+        if isinstance(event, SessionProgress):
+            self._progress[event.session_id] = event  # bounded by the open sessions
+        elif self._has_room(event):
+            if isinstance(event, SessionClosed):
+                self._progress.pop(event.session_id, None)  # the totals of the close are the newer ones
+            self._queue.append(event)
+            self._urgent.set()
+        else:
+            self._drop(event)
+            return
+        self._idle.clear()
+        self._wake.set()
+
+    def _has_room(self, event: Event) -> bool:
+        return len(self._queue) < (ESSENTIAL_LIMIT if isinstance(event, _ESSENTIAL) else QUEUE_LIMIT)
+
+    def _drop(self, event: Event) -> None:
+        self._dropped += 1
+        if self._dropped & (self._dropped - 1) == 0:  # the 1st, 2nd, 4th ...: an outage does not flood the log too
+            _log.error("event_dropped", kind=type(event).__name__, dropped=self._dropped, waiting=len(self._queue))
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not durable yet."""
+        return len(self._queue) + len(self._progress)
+
+    async def settle(self, timeout_s: float) -> bool:
+        """Wait until everything taken so far is durable.
+
+        Returns:
+            False if that took longer than `timeout_s`.
+        """
+        if self._idle.is_set():
+            return True
+        self._urgent.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self, timeout_s: float) -> None:
+        """Write what is left, for at most `timeout_s`, and stop."""
+        if self._task is None:
+            return
+        self._closing = True
+        self._urgent.set()
+        self._wake.set()
+        done, _ = await asyncio.wait({self._task}, timeout=timeout_s)
+        if not done:
+            _log.error("events_lost", waiting=self.waiting)
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue and not self._progress:
+                self._idle.set()
+                if self._closing:
+                    return
+                await self._wake.wait()
+            self._wake.clear()
+            await self._let_progress_gather()
+            await self._write_next()
+
+    async def _let_progress_gather(self) -> None:
+        if self._queue or self._closing:
+            return
+        try:
+            async with asyncio.timeout(PROGRESS_DELAY_S):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+
+    async def _write_next(self) -> None:
+        """Write one batch, however long that takes."""
+        self._urgent.clear()
+        batch = [self._queue[i] for i in range(min(len(self._queue), BATCH_LIMIT))]
+        progress = dict(self._progress)
+        delay = RETRY_FIRST_S
+        while True:
+            try:
+                await self._write(batch, list(progress.values()))
+                break
+            except (SQLAlchemyError, OSError) as error:
+                if _is_ours(error) and await self._write_singly(batch, list(progress.values())):
+                    break
+                _log.error("events_not_written", error=str(error), waiting=self.waiting, retry_s=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_MAX_S)
+        self._forget(batch, progress)
+
+    def _forget(self, batch: list[Event], progress: dict[str, SessionProgress]) -> None:
+        for _ in batch:
+            self._queue.popleft()
+        for session_id, entry in progress.items():
+            if self._progress.get(session_id) is entry:
+                del self._progress[session_id]
+        if self._written is not None:
+            touched = {event.livestream_id for event in batch if event.livestream_id is not None}
+            self._written(touched)
+
+    async def _write(self, batch: list[Event], progress: list[SessionProgress]) -> None:
+        async with self._database.write() as conn:
+            for event in batch:
+                await record(conn, event, self._node)
+            await save_progress(conn, [_totals(entry) for entry in progress])
+
+    async def _write_singly(self, batch: list[Event], progress: list[SessionProgress]) -> bool:
+        """Write event by event, leaving out those that the database refuses: one bad event must not stop the rest.
+
+        Returns:
+            False where the database went away meanwhile; everything is to be tried again (writing is idempotent).
+        """
+        for event in [*batch, *progress]:
+            try:
+                async with self._database.write() as conn:
+                    await record(conn, event, self._node)
+            except (SQLAlchemyError, OSError) as error:
+                if not _is_ours(error):
+                    return False
+                _log.error("event_refused", kind=type(event).__name__, error=str(error))
+        return True
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the statement is at fault, so that trying it again cannot help, and not the connection."""
+    from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+
+    if isinstance(error, DBAPIError):
+        return isinstance(error, IntegrityError | DataError | ProgrammingError) and not error.connection_invalidated
+    return isinstance(error, StatementError)
+
+
+def _totals(event: SessionProgress) -> Progress:
+    return Progress(event.session_id, event.at_ms, event.ingest_seconds, event.viewer_seconds)

@@ -1,0 +1,122 @@
+"""The control plane as one object: what `app.py` opens, joins to the pipeline, and closes.
+
+plane = await ControlPlane.open(settings)      migrated; sessions that a crash left open are closed
+... recover the recordings of plane.recovered, plane.set_recording(...) ...
+plane.attach(broadcasts)                       answers now know what is live
+... events go to plane.listen; plane.stream_keys and plane.playbacks answer the pipeline ...
+credentials = await plane.announce(addresses)  once the servers are bound
+... plane.api serves /client/v4 ...
+await plane.close(timeout_s)                   after the last session has been closed
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from headwater.control.api.application import build_api
+from headwater.control.api.service import Service
+from headwater.control.authority import Playbacks, StreamKeys
+from headwater.control.broadcasts import Broadcasts
+from headwater.control.credentials import Credentials, first_start, node_id
+from headwater.control.database import Database, open_database
+from headwater.control.history import recover
+from headwater.control.listener import EventWriter
+from headwater.control.repository import sessions
+from headwater.control.repository.sessions import SessionRow
+from headwater.control.settings import ControlSettings
+from headwater.control.urls import Addresses, Urls
+from headwater.errors import OperatorError
+from headwater.events import Event
+
+
+class ControlPlane:
+    """An open control plane.
+
+    Attributes:
+        stream_keys: Who may publish.
+        playbacks: What may be played.
+        api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
+        recovered: Sessions that the last run of this server left open, as they were; closed by now.
+    """
+
+    def __init__(self, settings: ControlSettings, database: Database, node: str, recovered: list[SessionRow]) -> None:
+        self._settings = settings
+        self._database = database
+        self._urls = Urls(settings)
+        self.recovered = tuple(recovered)
+        self.stream_keys = StreamKeys(database, settings)
+        self.playbacks = Playbacks(database)
+        self._events = EventWriter(database, node, written=self._written)
+        self._service = Service(database, self._urls, self._events, self._forget)
+        self.api = build_api(self._service, settings)
+
+    @classmethod
+    async def open(cls, settings: ControlSettings) -> ControlPlane:
+        """Open the database, migrate it, and close what a crash left open.
+
+        Raises:
+            OperatorError: data folder or database cannot be used.
+        """
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            node = node_id(settings.data_dir)
+        except OSError as error:
+            raise OperatorError(f"cannot use the data folder {settings.data_dir}: {error}") from error
+        database = await open_database(settings.database_url, settings.data_dir)
+        try:
+            async with database.write() as conn:
+                recovered = await recover(conn, node, _now_ms())
+        except SQLAlchemyError as error:
+            await database.close()
+            raise OperatorError(f"cannot recover the last run's sessions: {error}") from error
+        plane = cls(settings, database, node, recovered)
+        plane._events.start()
+        return plane
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the pipeline; the `headwater.events.Listener` of this plane."""
+        self._events.listen(event)
+
+    def attach(self, broadcasts: Broadcasts) -> None:
+        """Ask this for what is live, and to stop it."""
+        self._service.broadcasts = broadcasts
+
+    async def announce(self, addresses: Addresses) -> Credentials | None:
+        """The servers are bound: make the first account if there is none, refresh `credentials.json`.
+
+        Returns:
+            Its content, or None where there is no such file any more.
+        """
+        self._urls.listening(addresses)
+        return await first_start(self._database, self._settings.data_dir, self._urls.api(), _now_ms())
+
+    async def set_recording(self, session_id: str, recording: Path | str | None) -> None:
+        """Note the recording of an ended session (a path below the data folder), e.g. once it has been recovered."""
+        async with self._database.write() as conn:
+            path = None if recording is None else str(recording)
+            await sessions.update(conn, session_id, _now_ms(), recording=path)
+        self.playbacks.forget()
+
+    async def settle(self, timeout_s: float = 5.0) -> bool:
+        """Wait until all events so far are durable; False if that took too long."""
+        return await self._events.settle(timeout_s)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Write the last events, for at most `timeout_s`, and close the database."""
+        await self._events.close(timeout_s)
+        await self._database.close()
+
+    def _written(self, livestream_ids: set[str]) -> None:
+        if livestream_ids:
+            self.playbacks.forget()  # a recording may have been added
+
+    def _forget(self) -> None:
+        self.stream_keys.forget()
+        self.playbacks.forget()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

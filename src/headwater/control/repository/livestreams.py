@@ -1,0 +1,210 @@
+"""Livestreams, and whom their keys and playback ids belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.control.ids import new_playback_id, new_stream_key, new_uuid, secret_hash
+from headwater.control.lifecycle import ACTIVE, Status
+from headwater.control.repository.rows import columns_of, count, many, one
+from headwater.control.tables import apps, livestream_sessions, livestreams
+
+
+@dataclass(frozen=True, slots=True)
+class LivestreamRow:
+    id: str
+    app_id: str
+    meeting_id: str | None
+    name: str | None
+    status: str
+    disabled: bool
+    stream_key: str
+    playback_id: str
+    width: int | None
+    height: int | None
+    invoked_ms: int
+    ended_ms: int | None
+    created_ms: int
+    updated_ms: int
+
+
+_COLUMNS = columns_of(livestreams, LivestreamRow)
+_THERE = livestreams.c.deleted_ms.is_(None)
+
+
+async def create(
+    conn: AsyncConnection,
+    app_id: str,
+    *,
+    name: str | None,
+    now_ms: int,
+    meeting_id: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+) -> LivestreamRow:
+    """Make a livestream: INVOKED, enabled, with a new key and a new playback id."""
+    values: dict[str, Any] = {
+        "id": new_uuid(),
+        "app_id": app_id,
+        "meeting_id": meeting_id,
+        "name": name,
+        "status": Status.INVOKED.value,
+        "disabled": False,
+        "stream_key": new_stream_key(),
+        "playback_id": new_playback_id(),
+        "width": width,
+        "height": height,
+        "invoked_ms": now_ms,
+        "ended_ms": None,
+        "created_ms": now_ms,
+        "updated_ms": now_ms,
+    }
+    row = LivestreamRow(**values)
+    await conn.execute(livestreams.insert().values(**values, stream_key_hash=secret_hash(row.stream_key)))
+    return row
+
+
+async def get(conn: AsyncConnection, app_id: str, livestream_id: str) -> LivestreamRow | None:
+    query = select(*_COLUMNS).where(livestreams.c.id == livestream_id, livestreams.c.app_id == app_id, _THERE)
+    return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
+async def lock(conn: AsyncConnection, app_id: str, livestream_id: str) -> LivestreamRow | None:
+    """As `get`, holding off others who lock the same livestream until this transaction ends."""
+    query = select(*_COLUMNS).where(livestreams.c.id == livestream_id, livestreams.c.app_id == app_id, _THERE)
+    return one(LivestreamRow, (await conn.execute(query.with_for_update())).one_or_none())
+
+
+async def find_any(conn: AsyncConnection, livestream_id: str) -> LivestreamRow | None:
+    """A livestream of whatever app, deleted or not: for the pipeline's events."""
+    query = select(*_COLUMNS).where(livestreams.c.id == livestream_id).with_for_update()
+    return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """A livestream as its stream key finds it, with the account it belongs to."""
+
+    id: str
+    app_id: str
+    account_id: str
+    name: str | None
+    disabled: bool
+    stream_key: str
+    playback_id: str
+    ended_ms: int | None
+
+
+async def find_by_key(conn: AsyncConnection, key_hash: str) -> KeyOwner | None:
+    columns = livestreams.c
+    query = select(
+        columns.id,
+        columns.app_id,
+        apps.c.account_id,
+        columns.name,
+        columns.disabled,
+        columns.stream_key,
+        columns.playback_id,
+        columns.ended_ms,
+    )
+    query = query.join(apps, apps.c.id == columns.app_id).where(columns.stream_key_hash == key_hash, _THERE)
+    return one(KeyOwner, (await conn.execute(query)).one_or_none())
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackRow:
+    """A livestream as its playback id finds it; `recording` is the newest ended session's."""
+
+    id: str
+    playback_id: str
+    name: str | None
+    disabled: bool
+    recording: str | None
+
+
+async def find_by_playback_id(conn: AsyncConnection, playback_id: str) -> PlaybackRow | None:
+    sessions = livestream_sessions.c
+    recording = (
+        select(sessions.recording)
+        .where(sessions.livestream_id == livestreams.c.id, sessions.recording.is_not(None))
+        .where(sessions.stopped_ms.is_not(None))
+        .order_by(sessions.started_ms.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = livestreams.c
+    query = select(columns.id, columns.playback_id, columns.name, columns.disabled, recording)
+    query = query.where(columns.playback_id == playback_id, _THERE)
+    return one(PlaybackRow, (await conn.execute(query)).one_or_none())
+
+
+async def active_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str) -> LivestreamRow | None:
+    """The newest livestream of a meeting that was started and neither stopped nor ended."""
+    query = _of_meeting(app_id, meeting_id).where(livestreams.c.ended_ms.is_(None))
+    query = query.where(livestreams.c.status.in_([status.value for status in ACTIVE])).limit(1)
+    return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
+async def newest_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str) -> LivestreamRow | None:
+    query = _of_meeting(app_id, meeting_id).limit(1)
+    return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
+def _of_meeting(app_id: str, meeting_id: str) -> Select[Any]:
+    match = (livestreams.c.meeting_id == meeting_id, livestreams.c.app_id == app_id, _THERE)
+    return select(*_COLUMNS).where(*match).order_by(livestreams.c.created_ms.desc(), livestreams.c.id.desc())
+
+
+async def list_page(
+    conn: AsyncConnection,
+    app_id: str,
+    *,
+    exclude_meetings: bool,
+    status: str | None,
+    live_ids: Sequence[str],
+    from_ms: int | None,
+    to_ms: int | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> tuple[list[LivestreamRow], int]:
+    """A page of an app's livestreams and how many there are.
+
+    Args:
+        status: As stored; `live_ids` are the livestreams known to be LIVE whatever is stored.
+        from_ms, to_ms: Bounds of `created_ms`, both inclusive.
+    """
+    columns = livestreams.c
+    query = select(*_COLUMNS).where(columns.app_id == app_id, _THERE)
+    if exclude_meetings:
+        query = query.where(columns.meeting_id.is_(None))
+    if status == Status.LIVE:
+        query = query.where((columns.status == status) | columns.id.in_(live_ids))
+    elif status is not None:
+        query = query.where(columns.status == status, columns.id.not_in(live_ids))
+    if from_ms is not None:
+        query = query.where(columns.created_ms >= from_ms)
+    if to_ms is not None:
+        query = query.where(columns.created_ms <= to_ms)
+    order = (columns.created_ms, columns.id)
+    query = query.order_by(*((column.desc() for column in order) if descending else order))
+    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
+    return many(LivestreamRow, rows), await count(conn, query)
+
+
+async def update(conn: AsyncConnection, livestream_id: str, now_ms: int, **values: Any) -> None:
+    """Set columns of a livestream; the caller has checked whose it is."""
+    statement = livestreams.update().where(livestreams.c.id == livestream_id)
+    await conn.execute(statement.values(**values, updated_ms=now_ms))
+
+
+async def reset_key(conn: AsyncConnection, livestream_id: str, now_ms: int) -> str:
+    """Give a livestream a new key; the old one admits nobody any more."""
+    key = new_stream_key()
+    await update(conn, livestream_id, now_ms, stream_key=key, stream_key_hash=secret_hash(key))
+    return key

@@ -1,0 +1,116 @@
+"""Livestream sessions: one broadcast each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.control.repository.rows import columns_of, count, many, one
+from headwater.control.tables import livestream_sessions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    id: str
+    livestream_id: str
+    app_id: str
+    node: str
+    invoked_ms: int
+    started_ms: int
+    stopped_ms: int | None
+    known_ms: int
+    ingest_seconds: float
+    viewer_seconds: float
+    err_message: str | None
+    recording: str | None
+    encoder: str
+    created_ms: int
+    updated_ms: int
+
+
+_COLUMNS = columns_of(livestream_sessions, SessionRow)
+_c = livestream_sessions.c
+
+
+async def insert(conn: AsyncConnection, row: SessionRow) -> None:
+    values = {column.key: getattr(row, column.key) for column in livestream_sessions.columns}
+    await conn.execute(livestream_sessions.insert().values(**values))
+
+
+async def get(conn: AsyncConnection, app_id: str, session_id: str) -> SessionRow | None:
+    query = select(*_COLUMNS).where(_c.id == session_id, _c.app_id == app_id)
+    return one(SessionRow, (await conn.execute(query)).one_or_none())
+
+
+async def find_any(conn: AsyncConnection, session_id: str) -> SessionRow | None:
+    """A session of whatever app: for the pipeline's events."""
+    return one(SessionRow, (await conn.execute(select(*_COLUMNS).where(_c.id == session_id))).one_or_none())
+
+
+async def open_of(conn: AsyncConnection, livestream_id: str) -> SessionRow | None:
+    query = select(*_COLUMNS).where(_c.livestream_id == livestream_id, _c.stopped_ms.is_(None))
+    return one(SessionRow, (await conn.execute(query)).one_or_none())
+
+
+async def latest_of(conn: AsyncConnection, livestream_id: str) -> SessionRow | None:
+    query = select(*_COLUMNS).where(_c.livestream_id == livestream_id)
+    query = query.order_by(_c.started_ms.desc(), _c.id.desc()).limit(1)
+    return one(SessionRow, (await conn.execute(query)).one_or_none())
+
+
+async def list_page(
+    conn: AsyncConnection, livestream_id: str, *, offset: int, limit: int
+) -> tuple[list[SessionRow], int]:
+    """A page of a livestream's sessions, the newest first, and how many there are."""
+    query = select(*_COLUMNS).where(_c.livestream_id == livestream_id)
+    query = query.order_by(_c.started_ms.desc(), _c.id.desc())
+    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
+    return many(SessionRow, rows), await count(conn, query)
+
+
+async def left_open(conn: AsyncConnection, node: str) -> list[SessionRow]:
+    """Sessions of this server that nobody has closed."""
+    query = select(*_COLUMNS).where(_c.stopped_ms.is_(None), _c.node == node).order_by(_c.started_ms)
+    return many(SessionRow, (await conn.execute(query)).all())
+
+
+async def update(conn: AsyncConnection, session_id: str, now_ms: int, **values: Any) -> None:
+    statement = livestream_sessions.update().where(_c.id == session_id)
+    await conn.execute(statement.values(**values, updated_ms=now_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Totals of an open session, as known at `at_ms`."""
+
+    session_id: str
+    at_ms: int
+    ingest_seconds: float
+    viewer_seconds: float
+
+
+_PROGRESS = (
+    livestream_sessions.update()
+    .where(_c.id == bindparam("of"), _c.stopped_ms.is_(None))
+    .values(
+        known_ms=bindparam("at"),
+        updated_ms=bindparam("at"),
+        ingest_seconds=bindparam("ingest"),
+        viewer_seconds=bindparam("viewer"),
+    )
+)
+
+
+async def save_progress(conn: AsyncConnection, progress: Sequence[Progress]) -> None:
+    """Write many sessions' totals in one go; a session that has been closed keeps its final ones."""
+    if not progress:
+        return
+    values = [
+        {"of": entry.session_id, "at": entry.at_ms, "ingest": entry.ingest_seconds, "viewer": entry.viewer_seconds}
+        for entry in progress
+    ]
+    await conn.execute(_PROGRESS, values)

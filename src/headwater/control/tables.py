@@ -1,0 +1,163 @@
+"""The tables, as SQLAlchemy Core; `migrations/` creates them, a test holds the two together.
+
+    accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions
+              │        │               └─ events
+              │        └─ meetings ──── (livestreams.meeting_id)
+              └─ tokens (optionally of one app)
+
+Times are wall-clock milliseconds since the Unix epoch: the same in SQLite and PostgreSQL, and free of time zones.
+Nothing that has been broadcast is ever deleted: analytics stay true (`livestreams.deleted_ms`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up only in a column that is declared INTEGER PRIMARY KEY."""
+
+
+def _ms(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False),
+    _ms("created_ms"),
+)
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("name", String(255), nullable=False),
+    _ms("created_ms"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=True),
+    Column("name", String(255), nullable=False),
+    Column("permission", String(16), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    _ms("created_ms"),
+    _ms("revoked_ms", nullable=True),
+    CheckConstraint("permission IN ('admin', 'read')", name="permission"),
+)
+
+meetings = Table(
+    "meetings",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    Column("title", String(255), nullable=True),
+    Column("status", String(16), nullable=False),
+    # Everything else of a meeting as the API takes it, in JSON: nothing is searched by it.
+    Column("settings", Text, nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    CheckConstraint("status IN ('ACTIVE', 'INACTIVE')", name="status"),
+    Index("ix_meetings_app_id_created_ms", "app_id", "created_ms"),
+)
+
+livestreams = Table(
+    "livestreams",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    Column("meeting_id", String(36), ForeignKey("meetings.id"), nullable=True, index=True),
+    Column("name", String(255), nullable=True),
+    Column("status", String(16), nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("stream_key", String(64), nullable=False),
+    Column("stream_key_hash", String(64), nullable=False, unique=True),
+    Column("playback_id", String(32), nullable=False, unique=True),
+    Column("width", Integer, nullable=True),
+    Column("height", Integer, nullable=True),
+    _ms("invoked_ms"),
+    # A meeting's livestream that was stopped: its key admits nobody any more.
+    _ms("ended_ms", nullable=True),
+    _ms("deleted_ms", nullable=True),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    CheckConstraint("status IN ('INVOKED', 'LIVE', 'IDLE', 'ERRORED')", name="status"),
+    Index("ix_livestreams_app_id_created_ms_id", "app_id", "created_ms", "id"),
+)
+
+livestream_sessions = Table(
+    "livestream_sessions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("livestream_id", String(36), ForeignKey("livestreams.id"), nullable=False),
+    # The livestream's app again, so that an app's analytics read one index.
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    # The server that has the session; its own recovery closes it after a crash, nobody else's.
+    Column("node", String(64), nullable=False),
+    _ms("invoked_ms"),
+    _ms("started_ms"),
+    _ms("stopped_ms", nullable=True),
+    # Until when the totals below are known: the last progress while it is open, then `stopped_ms`.
+    _ms("known_ms"),
+    Column("ingest_seconds", Float, nullable=False),
+    Column("viewer_seconds", Float, nullable=False),
+    Column("err_message", Text, nullable=True),
+    Column("recording", Text, nullable=True),
+    Column("encoder", String(255), nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    Index("ix_livestream_sessions_livestream_id_started_ms", "livestream_id", "started_ms"),
+    Index("ix_livestream_sessions_app_id_known_ms", "app_id", "known_ms"),
+    Index(
+        "uq_livestream_sessions_open",
+        "livestream_id",
+        unique=True,
+        sqlite_where=text("stopped_ms IS NULL"),
+        postgresql_where=text("stopped_ms IS NULL"),
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("livestream_id", String(36), ForeignKey("livestreams.id"), nullable=False),
+    Column("session_id", String(36), nullable=True),
+    _ms("at_ms"),
+    Column("kind", String(32), nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_events_livestream_id_id", "livestream_id", "id"),
+)
