@@ -17,7 +17,7 @@ import uuid
 
 STREAM_KEY_LENGTH = 64
 PLAYBACK_ID_LENGTH = 32
-TOKEN_PREFIX = "hw_"  # noqa: S105 - lets secret scanners recognise a leaked token; not a secret itself
+TOKEN_PREFIX = "hw_"  # lets secret scanners recognise a leaked token; not a secret itself
 
 
 def new_account_id() -> str:
