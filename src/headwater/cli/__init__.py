@@ -1,0 +1,10 @@
+"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `hls-check`, `doctor`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names."""
+    from headwater.cli.root import run
+
+    run()

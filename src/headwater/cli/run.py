@@ -1,0 +1,15 @@
+"""Start an event loop for the server."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from headwater.config.settings import Settings
+
+
+def run_server(settings: Settings) -> None:
+    """Run the server until it is told to stop."""
+    import uvloop
+
+    app = import_module("headwater.app")
+    uvloop.run(app.run(settings))

@@ -1,1 +1,0 @@
-"""Settings: from the command line, the environment (`HEADWATER_...`) and a TOML file, in that order."""
