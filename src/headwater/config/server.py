@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from headwater.config.address import Address
 
-
 HTTP = Address("127.0.0.1", 8080)
 RTMP = Address("127.0.0.1", 1935)
 """Loopback: who opens a server to the network says so."""
