@@ -6,8 +6,10 @@ plain player opens it and each HLS segment is a few byte ranges of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from headwater.media.cmaf import InitSegment
 
@@ -56,3 +58,26 @@ class Recording:
     target_duration_s: int
     tracks: list[RecordedTrack]
     complete: bool
+
+
+class RecordingReader(Protocol):
+    """Gives a recording's bytes back, also while it grows."""
+
+    @property
+    def written(self) -> int:
+        """What ends at or before this offset can be read; what lies beyond may still be on its way to the disk."""
+
+    def read(self, extents: Sequence[tuple[int, int]]) -> bytes:
+        """Read (offset, size) ranges of the file, joined. Blocks: call it in a thread.
+
+        Raises:
+            LimitReached: more than `MAX_READ_BYTES`.
+            OperatorError: the file is gone, or does not hold them (yet).
+        """
+
+    def recording(self) -> Recording:
+        """What has been recorded so far, whole segments only. Blocks: call it in a thread.
+
+        Raises:
+            OperatorError: the files cannot be read.
+        """

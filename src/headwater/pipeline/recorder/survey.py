@@ -1,0 +1,255 @@
+"""Reads a recording's files: the index as far as it goes, and the MP4 from there on.
+
+Nothing is changed on the disk; `recovery.py` does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from headwater.errors import OperatorError, ProtocolError
+from headwater.media.cmaf import InitSegment
+from headwater.pipeline.recorder import boxes
+from headwater.pipeline.recorder.files import index_path
+from headwater.pipeline.recorder.fragments import default_duration, read_fragment
+from headwater.pipeline.recorder.head import HEAD_SIZE
+from headwater.pipeline.recorder.recording import RecordedTrack, Recording
+from headwater.pipeline.recorder.records import (
+    LAYOUT_VERSION,
+    MAX_RECORD_SIZE,
+    RECORD_UUID,
+    UUID_HEADER_SIZE,
+    EndRecord,
+    InitRecord,
+    OpenRecord,
+    PlayableRecord,
+    Record,
+    SegmentRecord,
+    SessionRecord,
+    unframe,
+    unframe_all,
+)
+from headwater.pipeline.recorder.segments import OpenSegment
+
+MAX_INDEX_SIZE = 256 * 1024 * 1024  # a day of two tracks in 2 s segments takes 6 MB
+MAX_MOOF_SIZE = 1024 * 1024  # a part holds some hundred samples of 16 bytes at most
+_SKIPPED = frozenset((b"free", b"skip", b"styp", b"sidx", b"prft", b"emsg", b"mfra"))
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a recording's files hold.
+
+    Attributes:
+        inits: By track id, then version.
+        segments: By track id, in order.
+        indexed: How many records of each track's `segments` the index has.
+        index_end: The index is intact up to here; 0 where it cannot be used at all.
+        media_end: The MP4 is intact up to here.
+        ended: The size that the MP4 had when the recording was completed; None where it was not.
+    """
+
+    path: Path
+    session_id: str = ""
+    target_duration_s: int = 0
+    inits: dict[int, dict[int, InitSegment]] = field(default_factory=dict)
+    segments: dict[int, list[SegmentRecord]] = field(default_factory=dict)
+    indexed: dict[int, int] = field(default_factory=dict)
+    index_end: int = 0
+    media_end: int = HEAD_SIZE
+    ended: int | None = None
+
+    def take(self, record: Record) -> None:
+        """Note what one record says."""
+        match record:
+            case SessionRecord():
+                self.session_id = record.session_id
+            case InitRecord():
+                init = record.init_segment()
+                self.inits.setdefault(init.track.id, {})[init.version] = init
+            case SegmentRecord():
+                self.segments.setdefault(record.track_id, []).append(record)
+            case PlayableRecord():
+                self.target_duration_s = record.target_duration_s
+            case EndRecord():
+                self.ended = record.file_size
+
+    def recording(self) -> Recording:
+        """What it comes to, for the origin."""
+        tracks = [
+            RecordedTrack(track_id, inits, [record.recorded() for record in self.segments.get(track_id, ())])
+            for track_id, inits in sorted(self.inits.items())
+        ]
+        return Recording(self.path, self.session_id, self._target_duration_s(), tracks, self.ended is not None)
+
+    def _target_duration_s(self) -> int:
+        """As announced; where the session ended before that, what its segments need (RFC 8216, 4.3.3.1: rounded)."""
+        if self.target_duration_s:
+            return self.target_duration_s
+        longest = 1.0
+        for track_id, records in self.segments.items():
+            timescale = max(init.timescale for init in self.inits[track_id].values())
+            longest = max([longest, *(record.duration / timescale for record in records)])
+        return int(longest + 0.5)
+
+
+def survey(path: Path, *, index_only: bool = False) -> Survey:
+    """Read what a recording holds. Blocks.
+
+    Args:
+        path: The MP4.
+        index_only: Leave out what the index does not have yet.
+
+    Raises:
+        OperatorError: the files cannot be read, or are no recording.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            found = _read_index(path, size)
+            if index_only or (found.ended is not None and found.ended == size):
+                found.media_end = size
+            else:
+                found.ended = None
+                _Scan(found, file, size).run()
+    except OSError as error:
+        raise OperatorError(f"{path.name} cannot be read: {error.strerror}") from error
+    if not found.session_id:
+        raise OperatorError(f"{path.name} is damaged, or no recording: neither its index nor its records can be read")
+    return found
+
+
+def _read_index(path: Path, media_size: int) -> Survey:
+    """The index as far as it is intact and the MP4 holds what it speaks of."""
+    found = Survey(path)
+    try:
+        with index_path(path).open("rb") as file:
+            data = file.read(MAX_INDEX_SIZE)
+    except FileNotFoundError:
+        return found
+    for record, end in unframe_all(data):
+        if found.index_end == 0 and not _is_first(record):
+            return found
+        if isinstance(record, SegmentRecord) and not _is_sound(record, found, media_size):
+            break
+        found.take(record)
+        found.index_end = end
+    found.indexed = {track_id: len(records) for track_id, records in found.segments.items()}
+    return found
+
+
+def _is_first(record: Record) -> bool:
+    return isinstance(record, SessionRecord) and record.layout_version == LAYOUT_VERSION
+
+
+def _is_sound(record: SegmentRecord, found: Survey, media_size: int) -> bool:
+    return record.end <= media_size and record.init_version in found.inits.get(record.track_id, ())
+
+
+class _Scan:
+    """Goes through the MP4's boxes from where the index does not reach, and adds what it finds to the survey."""
+
+    def __init__(self, found: Survey, file: BinaryIO, size: int) -> None:
+        self._found = found
+        self._file = file
+        self._size = size
+        self._open: dict[int, OpenSegment] = {}
+        self._durations: dict[int, int] = {}
+        self._defaults: dict[int, int] = {}
+        self._known = {track_id: records[-1].end for track_id, records in found.segments.items()}
+
+    def run(self) -> None:
+        """Stops at the first box that is cut short or none of ours: what follows is lost."""
+        position = self._start()
+        try:
+            while position < self._size:
+                position = self._box(position)
+        except ProtocolError:
+            pass
+        self._found.media_end = position
+        for track_id in list(self._open):
+            self._close(track_id)
+
+    def _start(self) -> int:
+        """Where the first fragment may stand that the index does not know.
+
+        The tracks' fragments interleave, so it is where the track that is furthest behind has its last known one.
+        """
+        if not self._found.session_id or any(track_id not in self._known for track_id in self._found.inits):
+            return HEAD_SIZE
+        return min(self._known.values(), default=HEAD_SIZE)
+
+    def _box(self, position: int) -> int:
+        """Take one box; where the next one starts."""
+        kind, header_size, size = self._header(position)
+        if kind == b"moof":
+            return self._fragment(position, header_size, size)
+        if kind == b"uuid":
+            self._record(position, size)
+        elif kind not in _SKIPPED:
+            raise ProtocolError("not a box that we write")
+        return position + size
+
+    def _header(self, position: int) -> tuple[bytes, int, int]:
+        """A box header, of a box that is wholly there."""
+        kind, header_size, size = boxes.header(self._read(position, 16))
+        if position + size > self._size:
+            raise ProtocolError("a box is cut short")
+        return kind, header_size, size
+
+    def _read(self, position: int, size: int) -> bytes:
+        self._file.seek(position)
+        return self._file.read(size)
+
+    def _record(self, position: int, size: int) -> None:
+        data = self._read(position, min(size, MAX_RECORD_SIZE))
+        if data[8:UUID_HEADER_SIZE] != RECORD_UUID:
+            return
+        unframed = unframe(data, UUID_HEADER_SIZE)
+        if unframed is None:
+            raise ProtocolError("a record is damaged")
+        record = unframed[0]
+        if isinstance(record, OpenRecord):
+            if position >= self._known.get(record.track_id, 0):
+                self._close(record.track_id)
+                self._open[record.track_id] = OpenSegment(record)
+                self._durations[record.track_id] = 0
+        elif isinstance(record, SessionRecord | InitRecord | PlayableRecord):
+            if isinstance(record, SessionRecord) and record.layout_version != LAYOUT_VERSION:
+                raise ProtocolError("a layout that is newer than this version")
+            self._found.take(record)
+
+    def _fragment(self, position: int, header_size: int, size: int) -> int:
+        """Take moof + mdat."""
+        if size > MAX_MOOF_SIZE:
+            raise ProtocolError("a fragment's header is too large")
+        mdat = position + size
+        kind, _, mdat_size = self._header(mdat)
+        if kind != b"mdat":
+            raise ProtocolError("a fragment without its samples")
+        end = mdat + mdat_size
+        info = read_fragment(self._read(position + header_size, size - header_size), self._default_durations())
+        opened = self._open.get(info.track_id)
+        if opened is not None:
+            opened.add(position, position, end - position)
+            self._durations[info.track_id] += info.duration
+        return end
+
+    def _default_durations(self) -> dict[int, int]:
+        """By track id, a sample's duration where a fragment does not say."""
+        if len(self._defaults) < len(self._found.inits):
+            self._defaults = {
+                track_id: default_duration(next(iter(versions.values())).data)
+                for track_id, versions in self._found.inits.items()
+            }
+        return self._defaults
+
+    def _close(self, track_id: int) -> None:
+        opened = self._open.pop(track_id, None)
+        if opened is None or not opened.extents:
+            return
+        record = opened.closed(self._durations[track_id])
+        if record.init_version in self._found.inits.get(track_id, ()):
+            self._found.take(record)
