@@ -1,0 +1,231 @@
+"""What the API answers, as typed structs; times are aware datetimes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+
+Status = Literal["LIVE", "IDLE", "ERRORED", "INVOKED"]
+Permission = Literal["admin", "read"]
+
+
+class Paging(Struct, frozen=True):
+    """Offsets count from 1, both inclusive."""
+
+    total_count: int
+    start_offset: int
+    end_offset: int
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """One page of a list."""
+
+    data: list[T]
+    paging: Paging
+
+
+class Message(Struct, frozen=True):
+    message: str
+
+
+class CreatedLivestream(Struct, frozen=True):
+    """A new livestream: where to publish (`ingest_server` with `stream_key`), and where to watch."""
+
+    id: str
+    disabled: bool
+    ingest_server: str
+    meeting_id: str | None
+    name: str | None
+    playback_url: str
+    status: Status
+    stream_key: str
+
+
+class StartedLivestream(Struct, frozen=True):
+    """The livestream of a meeting that was started."""
+
+    id: str
+    ingest_server: str
+    playback_url: str
+    status: Status
+    stream_key: str
+
+
+class Livestream(Struct, frozen=True):
+    """A livestream.
+
+    Attributes:
+        disabled: `disabled`, or empty; see `is_disabled`.
+        stream_key: Empty for tokens without the admin permission.
+    """
+
+    id: str
+    created_at: datetime
+    disabled: str
+    ingest_server: str
+    meeting_id: str | None
+    name: str | None
+    playback_url: str
+    status: Status
+    stream_key: str
+    updated_at: datetime
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.disabled != ""
+
+
+class LivestreamPage(Struct, frozen=True):
+    """One page of the livestreams."""
+
+    livestreams: list[Livestream]
+    paging: Paging
+
+
+class Session(Struct, frozen=True):
+    """One broadcast; `stopped_time` is None while it goes on."""
+
+    id: str
+    created_at: datetime
+    err_message: str | None
+    ingest_seconds: float
+    invoked_time: datetime | None
+    livestream_id: str
+    started_time: datetime | None
+    stopped_time: datetime | None
+    updated_at: datetime
+    viewer_seconds: float
+
+
+class ActiveSession(Struct, frozen=True):
+    """The open session; the API gives its seconds as decimal text here."""
+
+    id: str
+    created_at: datetime
+    err_message: str | None
+    ingest_seconds: str
+    invoked_time: datetime | None
+    livestream_id: str
+    started_time: datetime | None
+    stopped_time: datetime | None
+    updated_at: datetime
+    viewer_seconds: str
+
+
+class LivestreamWithSessions(Struct, frozen=True):
+    """A livestream, its latest session, and a page of its sessions, the latest first."""
+
+    livestream: Livestream
+    session: Session | None
+    sessions: list[Session]
+    paging: Paging
+
+
+class LivestreamWithActiveSession(Struct, frozen=True):
+    livestream: Livestream
+    session: ActiveSession
+
+
+class NewKey(Struct, frozen=True):
+    id: str
+    ingest_server: str
+    stream_key: str
+
+
+class LogEntry(Struct, frozen=True):
+    """One entry of a livestream's event log."""
+
+    id: int
+    at: datetime
+    kind: str
+    code: str
+    message: str
+    session_id: str | None
+
+
+class LivestreamTotals(Struct, frozen=True):
+    count: int
+    total_ingest_seconds: int
+    total_viewer_seconds: int
+
+
+class LivestreamDay(Struct, frozen=True):
+    date: str
+    count: int
+    total_ingest_seconds: int
+    total_viewer_seconds: int
+
+
+class RecordingDay(Struct, frozen=True):
+    day: str
+    total_recording_minutes: int
+    total_recordings: int
+
+
+class RecordingStats(Struct, frozen=True):
+    day_stats: list[RecordingDay]
+    recording_count: int
+    recording_minutes_consumed: float
+
+
+class SessionDay(Struct, frozen=True):
+    day: str
+    total_session_minutes: float
+    total_sessions: int
+
+
+class SessionStats(Struct, frozen=True):
+    day_stats: list[SessionDay]
+    sessions_count: int
+    sessions_minutes_consumed: float
+
+
+class OrgAnalytics(Struct, frozen=True):
+    recording_stats: RecordingStats
+    session_stats: SessionStats
+
+
+class App(Struct, frozen=True):
+    id: str
+    created_at: datetime
+    name: str
+
+
+class CreatedApp(Struct, frozen=True):
+    app: App
+
+
+class Meeting(Struct, frozen=True):
+    """A meeting; what else it was given (`recording_config`, `ai_config`) is in the API's answer only."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    status: Literal["ACTIVE", "INACTIVE"]
+    title: str | None = None
+    live_stream_on_start: bool = False
+    record_on_start: bool = False
+    persist_chat: bool = False
+
+
+class Token(Struct, frozen=True):
+    id: str
+    created_at: datetime
+    name: str
+    permission: Permission
+    app_id: str | None
+
+
+class CreatedToken(Struct, frozen=True):
+    """A new token; `api_token` is never shown again."""
+
+    id: str
+    created_at: datetime
+    name: str
+    permission: Permission
+    app_id: str | None
+    api_token: str

@@ -1,0 +1,228 @@
+"""Every call of the API as a value: what is sent, and what comes back. No I/O here; `sync` and `aio` send them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from headwater.client import models
+from headwater.client.credentials import Access
+
+T = TypeVar("T")
+
+SortOrder = Literal["ASC", "DSC"]
+Time = datetime | str | int
+
+
+class _Data(Struct, Generic[T]):
+    data: T
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """A call.
+
+    Attributes:
+        path: Below the base URL.
+        response: Type of the whole answer, or of its `data` where `in_data`.
+        idempotent: Whether sending it twice does no more than sending it once.
+    """
+
+    method: str
+    path: str
+    response: Any
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    in_data: bool = True
+
+    @property
+    def idempotent(self) -> bool:
+        return self.method in ("GET", "DELETE")
+
+    def content(self) -> bytes | None:
+        return None if self.body is None else msgspec.json.encode(self.body)
+
+    def result(self, content: bytes) -> T:
+        """Read the answer.
+
+        Raises:
+            msgspec.MsgspecError: it is not what the API answers.
+        """
+        if not self.in_data:
+            whole: T = msgspec.json.decode(content, type=self.response)
+            return whole
+        inside: T = msgspec.json.decode(content, type=_Data[self.response]).data  # type: ignore[name-defined]
+        return inside
+
+
+def _query(**values: Any) -> dict[str, str]:
+    """Parameters that were given, as text."""
+    return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        return aware.isoformat()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+class Requests:
+    """Builds the calls for one account and app."""
+
+    def __init__(self, access: Access) -> None:
+        self._account = f"/accounts/{quote(access.account_id, safe='')}/realtime/kit"
+        self._app = f"{self._account}/{quote(access.app_id, safe='')}"
+
+    def _livestream(self, livestream_id: str) -> str:
+        return f"{self._app}/livestreams/{quote(livestream_id, safe='')}"
+
+    def _meeting(self, meeting_id: str) -> str:
+        return f"{self._app}/meetings/{quote(meeting_id, safe='')}"
+
+    # The ten operations of the contract, and day-wise analytics
+
+    def create_independent_livestream(self, name: str | None) -> Request[models.CreatedLivestream]:
+        return Request("POST", f"{self._app}/livestreams", models.CreatedLivestream, body={"name": name})
+
+    def get_all_livestreams(
+        self,
+        *,
+        page_no: int | None,
+        per_page: int | None,
+        exclude_meetings: bool | None,
+        sort_order: SortOrder | None,
+        status: models.Status | None,
+        start_time: Time | None,
+        end_time: Time | None,
+    ) -> Request[models.LivestreamPage]:
+        query = _query(
+            page_no=page_no,
+            per_page=per_page,
+            exclude_meetings=exclude_meetings,
+            sort_order=sort_order,
+            status=status,
+            start_time=start_time,
+            end_time=end_time,
+        )
+        return Request("GET", f"{self._app}/livestreams", models.LivestreamPage, query)
+
+    def get_livestream_session_for_livestream_id(
+        self, livestream_id: str, *, page_no: int | None, per_page: int | None
+    ) -> Request[models.LivestreamWithSessions]:
+        query = _query(page_no=page_no, per_page=per_page)
+        return Request("GET", self._livestream(livestream_id), models.LivestreamWithSessions, query)
+
+    def get_active_livestreams_for_livestream_id(
+        self, livestream_id: str
+    ) -> Request[models.LivestreamWithActiveSession]:
+        path = f"{self._livestream(livestream_id)}/active-livestream-session"
+        return Request("GET", path, models.LivestreamWithActiveSession)
+
+    def get_livestream_session_details_for_session_id(self, session_id: str) -> Request[models.Session]:
+        return Request("GET", f"{self._app}/livestreams/sessions/{quote(session_id, safe='')}", models.Session)
+
+    def start_livestreaming_a_meeting(
+        self, meeting_id: str, *, name: str | None, width: int | None, height: int | None
+    ) -> Request[models.StartedLivestream]:
+        body: dict[str, Any] = {"name": name}
+        if width is not None or height is not None:
+            body["video_config"] = {"width": width, "height": height}
+        return Request("POST", f"{self._meeting(meeting_id)}/livestreams", models.StartedLivestream, body=body)
+
+    def stop_livestreaming_a_meeting(self, meeting_id: str) -> Request[models.Message]:
+        return Request("POST", f"{self._meeting(meeting_id)}/active-livestream/stop", models.Message)
+
+    def get_meeting_active_livestreams(self, meeting_id: str) -> Request[models.Livestream]:
+        return Request("GET", f"{self._meeting(meeting_id)}/active-livestream", models.Livestream)
+
+    def get_livestream_analytics_complete(
+        self, *, start_time: Time | None, end_time: Time | None
+    ) -> Request[models.LivestreamTotals]:
+        query = _query(start_time=start_time, end_time=end_time)
+        return Request("GET", f"{self._app}/analytics/livestreams/overall", models.LivestreamTotals, query)
+
+    def get_livestream_analytics_daywise(
+        self, *, start_time: Time | None, end_time: Time | None
+    ) -> Request[list[models.LivestreamDay]]:
+        query = _query(start_time=start_time, end_time=end_time)
+        return Request("GET", f"{self._app}/analytics/livestreams/daywise", list[models.LivestreamDay], query)
+
+    def get_org_analytics(
+        self, *, start_date: date | str | None, end_date: date | str | None
+    ) -> Request[models.OrgAnalytics]:
+        query = _query(start_date=start_date, end_date=end_date)
+        return Request("GET", f"{self._app}/analytics/daywise", models.OrgAnalytics, query)
+
+    # What Headwater adds
+
+    def update_livestream(
+        self, livestream_id: str, *, name: str | UnsetType | None, disabled: bool | UnsetType
+    ) -> Request[models.Livestream]:
+        body = _given(name=name, disabled=disabled)
+        return Request("PATCH", self._livestream(livestream_id), models.Livestream, body=body)
+
+    def reset_key(self, livestream_id: str) -> Request[models.NewKey]:
+        return Request("POST", f"{self._livestream(livestream_id)}/reset-key", models.NewKey)
+
+    def stop_livestream(self, livestream_id: str) -> Request[models.Message]:
+        return Request("POST", f"{self._livestream(livestream_id)}/stop", models.Message)
+
+    def delete_livestream(self, livestream_id: str) -> Request[models.Message]:
+        return Request("DELETE", self._livestream(livestream_id), models.Message)
+
+    def get_livestream_events(
+        self, livestream_id: str, *, page_no: int | None, per_page: int | None
+    ) -> Request[models.Page[models.LogEntry]]:
+        query = _query(page_no=page_no, per_page=per_page)
+        path = f"{self._livestream(livestream_id)}/events"
+        return Request("GET", path, models.Page[models.LogEntry], query, in_data=False)
+
+    def list_apps(
+        self, *, page_no: int | None, per_page: int | None, search: str | None
+    ) -> Request[models.Page[models.App]]:
+        query = _query(page_no=page_no, per_page=per_page, search=search)
+        return Request("GET", f"{self._account}/apps", models.Page[models.App], query, in_data=False)
+
+    def create_app(self, name: str) -> Request[models.CreatedApp]:
+        return Request("POST", f"{self._account}/apps", models.CreatedApp, body={"name": name})
+
+    def create_meeting(self, body: Mapping[str, Any]) -> Request[models.Meeting]:
+        return Request("POST", f"{self._app}/meetings", models.Meeting, body=body)
+
+    def update_meeting(self, meeting_id: str, body: Mapping[str, Any]) -> Request[models.Meeting]:
+        return Request("PATCH", self._meeting(meeting_id), models.Meeting, body=body)
+
+    def get_meeting(self, meeting_id: str) -> Request[models.Meeting]:
+        return Request("GET", self._meeting(meeting_id), models.Meeting)
+
+    def list_meetings(
+        self, *, page_no: int | None, per_page: int | None, search: str | None
+    ) -> Request[models.Page[models.Meeting]]:
+        query = _query(page_no=page_no, per_page=per_page, search=search)
+        return Request("GET", f"{self._app}/meetings", models.Page[models.Meeting], query, in_data=False)
+
+    def list_tokens(self, *, page_no: int | None, per_page: int | None) -> Request[models.Page[models.Token]]:
+        query = _query(page_no=page_no, per_page=per_page)
+        return Request("GET", f"{self._account}/tokens", models.Page[models.Token], query, in_data=False)
+
+    def create_token(
+        self, name: str, *, permission: models.Permission, app_id: str | None
+    ) -> Request[models.CreatedToken]:
+        body = {"name": name, "permission": permission, "app_id": app_id}
+        return Request("POST", f"{self._account}/tokens", models.CreatedToken, body=body)
+
+    def revoke_token(self, token_id: str) -> Request[models.Message]:
+        return Request("DELETE", f"{self._account}/tokens/{quote(token_id, safe='')}", models.Message)

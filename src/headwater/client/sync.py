@@ -1,0 +1,276 @@
+"""The sync client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+from msgspec import UNSET, UnsetType
+
+from headwater.client import transport
+from headwater.client.credentials import find_access
+from headwater.client.errors import ApiError, Unreachable
+from headwater.client.models import (
+    App,
+    CreatedLivestream,
+    CreatedToken,
+    Livestream,
+    LivestreamDay,
+    LivestreamPage,
+    LivestreamTotals,
+    LivestreamWithActiveSession,
+    LivestreamWithSessions,
+    LogEntry,
+    Meeting,
+    Message,
+    NewKey,
+    OrgAnalytics,
+    Page,
+    Permission,
+    Session,
+    StartedLivestream,
+    Status,
+    Token,
+)
+from headwater.client.requests import Request, Requests, SortOrder, Time
+
+T = TypeVar("T")
+
+
+class Headwater:
+    """A client of one app.
+
+    Whom to call, and as whom: see `headwater.client.credentials`. Every method raises `ApiError` where the server
+    refuses, and `Unreachable` where it does not answer; GET and DELETE are tried again twice before.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_token: str | None = None,
+        account_id: str | None = None,
+        app_id: str | None = None,
+        credentials: Path | str | None = None,
+        timeout: httpx.Timeout | float = transport.TIMEOUT,
+        transport_for_tests: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Raises NotConfigured where something is missing."""
+        self.access = find_access(
+            base_url=base_url,
+            api_token=api_token,
+            account_id=account_id,
+            app_id=app_id,
+            credentials=credentials,
+        )
+        self._requests = Requests(self.access)
+        self._http = httpx.Client(
+            headers=transport.headers(self.access), timeout=timeout, transport=transport_for_tests
+        )
+
+    def __enter__(self) -> Headwater:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, request: Request[T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                return self._send_once(request)
+            except (ApiError, Unreachable) as error:
+                pause_s = transport.pause_before_retry(request, attempt, error)
+                if pause_s is None:
+                    raise
+            time.sleep(pause_s)
+            attempt += 1
+
+    def _send_once(self, request: Request[T]) -> T:
+        try:
+            response = self._http.request(**transport.arguments(self.access, request))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise transport.unreachable(self.access, error) from error
+        return transport.outcome(request, response)
+
+    # The operations of the contract
+
+    def create_independent_livestream(self, *, name: str | None = None) -> CreatedLivestream:
+        """Create a livestream; publish to its `ingest_server` with its `stream_key`, watch at its `playback_url`.
+
+        Args:
+            name: Letters, digits, `-` and `_`.
+        """
+        return self._send(self._requests.create_independent_livestream(name))
+
+    def get_all_livestreams(
+        self,
+        *,
+        page_no: int | None = None,
+        per_page: int | None = None,
+        exclude_meetings: bool | None = None,
+        sort_order: SortOrder | None = None,
+        status: Status | None = None,
+        start_time: Time | None = None,
+        end_time: Time | None = None,
+    ) -> LivestreamPage:
+        """Fetch a page of the app's livestreams, by default the newest first."""
+        request = self._requests.get_all_livestreams(
+            page_no=page_no,
+            per_page=per_page,
+            exclude_meetings=exclude_meetings,
+            sort_order=sort_order,
+            status=status,
+            start_time=start_time,
+            end_time=end_time,
+        )
+        return self._send(request)
+
+    def iterate_livestreams(
+        self, *, status: Status | None = None, exclude_meetings: bool | None = None
+    ) -> Iterator[Livestream]:
+        """All livestreams, page by page, the oldest first: what is created meanwhile moves nothing."""
+        page_no = 1
+        while True:
+            page = self.get_all_livestreams(
+                page_no=page_no, per_page=100, sort_order="ASC", status=status, exclude_meetings=exclude_meetings
+            )
+            yield from page.livestreams
+            if page.paging.end_offset >= page.paging.total_count or not page.livestreams:
+                return
+            page_no += 1
+
+    def get_livestream_session_for_livestream_id(
+        self, livestream_id: str, *, page_no: int | None = None, per_page: int | None = None
+    ) -> LivestreamWithSessions:
+        """Fetch a livestream with its latest session and a page of its sessions."""
+        request = self._requests.get_livestream_session_for_livestream_id(
+            livestream_id, page_no=page_no, per_page=per_page
+        )
+        return self._send(request)
+
+    def get_active_livestreams_for_livestream_id(self, livestream_id: str) -> LivestreamWithActiveSession:
+        """Fetch a livestream with its open session; NotFound where none is open."""
+        return self._send(self._requests.get_active_livestreams_for_livestream_id(livestream_id))
+
+    def get_livestream_session_details_for_session_id(self, session_id: str) -> Session:
+        """Fetch one session; its seconds are whole ones."""
+        return self._send(self._requests.get_livestream_session_details_for_session_id(session_id))
+
+    def start_livestreaming_a_meeting(
+        self, meeting_id: str, *, name: str | None = None, width: int | None = None, height: int | None = None
+    ) -> StartedLivestream:
+        """Start the livestream of a meeting; Conflict where one is active."""
+        request = self._requests.start_livestreaming_a_meeting(meeting_id, name=name, width=width, height=height)
+        return self._send(request)
+
+    def stop_livestreaming_a_meeting(self, meeting_id: str) -> Message:
+        """Stop the active livestream of a meeting; NotFound where none is."""
+        return self._send(self._requests.stop_livestreaming_a_meeting(meeting_id))
+
+    def get_meeting_active_livestreams(self, meeting_id: str) -> Livestream:
+        """Fetch the active livestream of a meeting; NotFound where none is."""
+        return self._send(self._requests.get_meeting_active_livestreams(meeting_id))
+
+    def get_livestream_analytics_complete(
+        self, *, start_time: Time | None = None, end_time: Time | None = None
+    ) -> LivestreamTotals:
+        """Fetch totals of the livestreams in a time range, by default all time."""
+        return self._send(self._requests.get_livestream_analytics_complete(start_time=start_time, end_time=end_time))
+
+    def get_livestream_analytics_daywise(
+        self, *, start_time: Time | None = None, end_time: Time | None = None
+    ) -> list[LivestreamDay]:
+        """Fetch the same per day, by default of the last 30 days."""
+        return self._send(self._requests.get_livestream_analytics_daywise(start_time=start_time, end_time=end_time))
+
+    def get_org_analytics(
+        self, *, start_date: date | str | None = None, end_date: date | str | None = None
+    ) -> OrgAnalytics:
+        """Fetch sessions and recordings per day, by default of the last 30 days."""
+        return self._send(self._requests.get_org_analytics(start_date=start_date, end_date=end_date))
+
+    # What Headwater adds
+
+    def update_livestream(
+        self, livestream_id: str, *, name: str | UnsetType | None = UNSET, disabled: bool | UnsetType = UNSET
+    ) -> Livestream:
+        """Rename, disable or enable a livestream; what is not given stays."""
+        return self._send(self._requests.update_livestream(livestream_id, name=name, disabled=disabled))
+
+    def disable(self, livestream_id: str) -> Livestream:
+        """Let nobody publish to a livestream or watch it; a broadcast ends."""
+        return self.update_livestream(livestream_id, disabled=True)
+
+    def enable(self, livestream_id: str) -> Livestream:
+        """Undo `disable`."""
+        return self.update_livestream(livestream_id, disabled=False)
+
+    def reset_key(self, livestream_id: str) -> NewKey:
+        """Give a livestream a new stream key; whoever publishes by the old one is cut off."""
+        return self._send(self._requests.reset_key(livestream_id))
+
+    def stop_livestream(self, livestream_id: str) -> Message:
+        """Stop a broadcast; NotFound where none is. An encoder may come back: `disable` keeps it out."""
+        return self._send(self._requests.stop_livestream(livestream_id))
+
+    def delete_livestream(self, livestream_id: str) -> Message:
+        """Delete a livestream; what it broadcast stays in the analytics."""
+        return self._send(self._requests.delete_livestream(livestream_id))
+
+    def get_livestream_events(
+        self, livestream_id: str, *, page_no: int | None = None, per_page: int | None = None
+    ) -> Page[LogEntry]:
+        """Fetch a page of a livestream's event log, the newest first."""
+        return self._send(self._requests.get_livestream_events(livestream_id, page_no=page_no, per_page=per_page))
+
+    def list_apps(
+        self, *, page_no: int | None = None, per_page: int | None = None, search: str | None = None
+    ) -> Page[App]:
+        """Fetch a page of the account's apps, the newest first."""
+        return self._send(self._requests.list_apps(page_no=page_no, per_page=per_page, search=search))
+
+    def create_app(self, name: str) -> App:
+        """Create an app."""
+        return self._send(self._requests.create_app(name)).app
+
+    def create_meeting(self, *, title: str | None = None, **settings: Any) -> Meeting:
+        """Create a meeting; further settings are named as in the API (`live_stream_on_start=True`)."""
+        return self._send(self._requests.create_meeting({"title": title, **settings}))
+
+    def update_meeting(self, meeting_id: str, **settings: Any) -> Meeting:
+        """Change settings of a meeting."""
+        return self._send(self._requests.update_meeting(meeting_id, settings))
+
+    def get_meeting(self, meeting_id: str) -> Meeting:
+        """Fetch a meeting."""
+        return self._send(self._requests.get_meeting(meeting_id))
+
+    def list_meetings(
+        self, *, page_no: int | None = None, per_page: int | None = None, search: str | None = None
+    ) -> Page[Meeting]:
+        """Fetch a page of the app's meetings, the newest first."""
+        return self._send(self._requests.list_meetings(page_no=page_no, per_page=per_page, search=search))
+
+    def list_tokens(self, *, page_no: int | None = None, per_page: int | None = None) -> Page[Token]:
+        """Fetch a page of the account's API tokens."""
+        return self._send(self._requests.list_tokens(page_no=page_no, per_page=per_page))
+
+    def create_token(self, name: str, *, permission: Permission = "read", app_id: str | None = None) -> CreatedToken:
+        """Create an API token; its secret is in this answer only."""
+        return self._send(self._requests.create_token(name, permission=permission, app_id=app_id))
+
+    def revoke_token(self, token_id: str) -> Message:
+        """Revoke an API token."""
+        return self._send(self._requests.revoke_token(token_id))
