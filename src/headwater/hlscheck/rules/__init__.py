@@ -1,0 +1,19 @@
+"""The rules, each with its clause. Importing this package registers all of them."""
+
+from headwater.hlscheck.rules import parts, structure, successive, syntax
+from headwater.hlscheck.rules.base import DRAFT, REGISTRY, Evidence, Outcome, Rule, Severity, Status, evaluate
+
+__all__ = [
+    "DRAFT",
+    "REGISTRY",
+    "Evidence",
+    "Outcome",
+    "Rule",
+    "Severity",
+    "Status",
+    "evaluate",
+    "parts",
+    "structure",
+    "successive",
+    "syntax",
+]
