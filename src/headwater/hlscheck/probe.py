@@ -236,7 +236,7 @@ class _Follower:
                 self._parts(segment)
 
     def _choose(self, playlist: MediaPlaylist) -> None:
-        """Which segments are downloaded: the first few of an ended playlist; of a live one the edge and all that follows."""
+        """Which segments are downloaded: the first few of an ended playlist; then the edge of a live one and on."""
         msns = [s.msn for s in playlist.segments]
         if playlist.ended:
             msns = msns[: self.settings.vod_segments]
