@@ -14,7 +14,7 @@ from headwater.control.cache import TtlCache
 from headwater.control.database import Database
 from headwater.control.ids import PLAYBACK_ID_LENGTH, STREAM_KEY_LENGTH, same_secret, secret_hash
 from headwater.control.repository import livestreams
-from headwater.control.repository.livestreams import KeyOwner
+from headwater.control.repository.livestreams import BAD_KEY, DISABLED, ENDED, KeyOwner
 from headwater.control.settings import ControlSettings
 from headwater.errors import PublishRefused
 
@@ -23,10 +23,6 @@ CACHE_LIMIT = 10_000
 """Entries of each cache: more than one server's livestreams, below 5 MB."""
 
 _HEX = frozenset("0123456789abcdef")
-
-BAD_KEY = ("ERR_BAD_STREAM_KEY", "There is no livestream with this stream key.")
-DISABLED = ("ERR_LIVESTREAM_DISABLED", "The livestream is disabled.")
-ENDED = ("ERR_LIVESTREAM_ENDED", "The meeting's livestream was stopped; start it again to get a new key.")
 
 
 @dataclass(frozen=True, slots=True)

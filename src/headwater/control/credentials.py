@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -30,7 +30,7 @@ class Credentials:
 
     account_id: str
     app_id: str
-    api_token: str
+    api_token: str = field(repr=False)
     base_url: str
 
 

@@ -105,10 +105,11 @@ def _parse_url(url: str | None, data_dir: Path) -> URL:
 
 
 def _engine(url: URL) -> AsyncEngine:
+    # hide_parameters: the values of a statement may be keys, and errors are logged.
     if url.get_backend_name() != "sqlite":
         # pre-ping: a connection that the server or a proxy has dropped while idle is replaced, not an error.
-        return create_async_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
-    engine = create_async_engine(url, pool_size=POOL_SIZE, max_overflow=0)
+        return create_async_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
+    engine = create_async_engine(url, pool_size=POOL_SIZE, max_overflow=0, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

@@ -13,7 +13,14 @@ from collections import deque
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from headwater.control.database import Database
 from headwater.control.history import record
@@ -201,8 +208,6 @@ class EventWriter:
 
 def _is_ours(error: Exception) -> bool:
     """Whether the statement is at fault, so that trying it again cannot help, and not the connection."""
-    from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
-
     if isinstance(error, DBAPIError):
         return isinstance(error, IntegrityError | DataError | ProgrammingError) and not error.connection_invalidated
     return isinstance(error, StatementError)

@@ -11,6 +11,7 @@ await plane.close(timeout_s)                   after the last session has been c
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -24,12 +25,12 @@ from headwater.control.credentials import Credentials, first_start, node_id
 from headwater.control.database import Database, open_database
 from headwater.control.history import recover
 from headwater.control.listener import EventWriter
-from headwater.control.repository import sessions
+from headwater.control.repository import livestreams, sessions
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.settings import ControlSettings
 from headwater.control.urls import Addresses, Urls
 from headwater.errors import OperatorError
-from headwater.events import Event
+from headwater.events import Event, SessionOpened
 
 
 class ControlPlane:
@@ -50,6 +51,7 @@ class ControlPlane:
         self.stream_keys = StreamKeys(database, settings)
         self.playbacks = Playbacks(database)
         self._events = EventWriter(database, node, written=self._written)
+        self._checks: set[asyncio.Task[None]] = set()
         self._service = Service(database, self._urls, self._events, self._forget)
         self.api = build_api(self._service, settings)
 
@@ -79,6 +81,23 @@ class ControlPlane:
     def listen(self, event: Event) -> None:
         """Take an event of the pipeline; the `headwater.events.Listener` of this plane."""
         self._events.listen(event)
+        if isinstance(event, SessionOpened):
+            check = asyncio.get_running_loop().create_task(self._check_admission(event.livestream_id))
+            self._checks.add(check)
+            check.add_done_callback(self._checks.discard)
+
+    async def _check_admission(self, livestream_id: str) -> None:
+        """End a session that was admitted just before its livestream was disabled, stopped or deleted.
+
+        Whoever does that ends the open session, but a publisher between its admission and its first media has none.
+        """
+        try:
+            async with self._database.read() as conn:
+                refusal = await livestreams.refusal(conn, livestream_id)
+        except (SQLAlchemyError, OSError):
+            return  # the database is down; the event writer says so
+        if refusal is not None:
+            await self._service.broadcasts.stop(livestream_id, *refusal)
 
     def attach(self, broadcasts: Broadcasts) -> None:
         """Ask this for what is live, and to stop it."""
@@ -106,6 +125,8 @@ class ControlPlane:
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
+        for check in self._checks:
+            check.cancel()
         await self._events.close(timeout_s)
         await self._database.close()
 

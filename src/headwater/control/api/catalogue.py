@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from headwater.control.api.operations import Operation
-from headwater.control.api.routes import livestreams
+from headwater.control.api.routes import analytics, apps, livestreams, meetings, tokens
 
 OPERATIONS: Final[list[Operation]] = [
+    *apps.OPERATIONS,
+    *tokens.OPERATIONS,
     *livestreams.OPERATIONS,
+    *meetings.OPERATIONS,
+    *analytics.OPERATIONS,
 ]

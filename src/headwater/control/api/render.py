@@ -9,6 +9,9 @@ from headwater.control.api.schemas import (
     ActiveSession,
     App,
     Livestream,
+    LivestreamWithSessions,
+    PagedAnswer,
+    Paging,
     Session,
     SessionDetails,
     StatusName,
@@ -121,6 +124,18 @@ def session_details(call: AnyCall, row: SessionRow) -> SessionDetails:
         updated_at=iso(row.updated_ms),
         viewer_seconds=round(row.viewer_seconds),
     )
+
+
+def livestream_with_sessions(
+    call: AnyCall, row: LivestreamRow, latest: SessionRow | None, page: list[SessionRow], shown: Paging
+) -> PagedAnswer[LivestreamWithSessions]:
+    data = LivestreamWithSessions(
+        livestream=livestream(call, row),
+        session=None if latest is None else session(call, latest),
+        sessions=[session(call, entry) for entry in page],
+        paging=shown,
+    )
+    return PagedAnswer(data, shown)
 
 
 def app(row: AppRow) -> App:

@@ -6,9 +6,7 @@ from datetime import UTC, date, datetime
 
 from headwater.control.api.errors import ApiError
 
-DAY_MS = 86_400_000
-
-_FARTHEST_MS = 253_402_300_799_999
+FARTHEST_MS = 253_402_300_799_999
 """The end of the year 9999, where Python's and the databases' calendars end."""
 
 
@@ -33,7 +31,7 @@ def parse_time(name: str, text: str | None) -> int | None:
         ms = int(text) * 1000 if text.lstrip("-").isdecimal() and len(text) <= 16 else _parse_iso(text)
     except (ValueError, OverflowError):
         ms = -1
-    if not 0 <= ms <= _FARTHEST_MS:
+    if not 0 <= ms <= FARTHEST_MS:
         raise ApiError(400, f"{name}: expected an ISO 8601 date-time or Unix seconds")
     return ms
 

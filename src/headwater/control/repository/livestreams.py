@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_playback_id, new_stream_key, new_uuid, secret_hash
@@ -23,7 +23,7 @@ class LivestreamRow:
     name: str | None
     status: str
     disabled: bool
-    stream_key: str
+    stream_key: str = field(repr=False)
     playback_id: str
     width: int | None
     height: int | None
@@ -32,6 +32,11 @@ class LivestreamRow:
     created_ms: int
     updated_ms: int
 
+
+BAD_KEY = ("ERR_BAD_STREAM_KEY", "There is no livestream with this stream key.")
+DISABLED = ("ERR_LIVESTREAM_DISABLED", "The livestream is disabled.")
+ENDED = ("ERR_LIVESTREAM_ENDED", "The meeting's livestream was stopped; start it again to get a new key.")
+"""Why a publisher is refused."""
 
 _COLUMNS = columns_of(livestreams, LivestreamRow)
 _THERE = livestreams.c.deleted_ms.is_(None)
@@ -95,7 +100,7 @@ class KeyOwner:
     account_id: str
     name: str | None
     disabled: bool
-    stream_key: str
+    stream_key: str = field(repr=False)
     playback_id: str
     ended_ms: int | None
 
@@ -114,6 +119,18 @@ async def find_by_key(conn: AsyncConnection, key_hash: str) -> KeyOwner | None:
     )
     query = query.join(apps, apps.c.id == columns.app_id).where(columns.stream_key_hash == key_hash, _THERE)
     return one(KeyOwner, (await conn.execute(query)).one_or_none())
+
+
+async def refusal(conn: AsyncConnection, livestream_id: str) -> tuple[str, str] | None:
+    """Why nobody may publish to a livestream now, as (code, sentence), or None: its key's holder may."""
+    columns = livestreams.c
+    query = select(columns.disabled, columns.ended_ms, columns.deleted_ms).where(columns.id == livestream_id)
+    row = (await conn.execute(query)).one_or_none()
+    if row is None or row.deleted_ms is not None:
+        return BAD_KEY
+    if row.disabled:
+        return DISABLED
+    return ENDED if row.ended_ms is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +161,18 @@ async def find_by_playback_id(conn: AsyncConnection, playback_id: str) -> Playba
 
 
 async def active_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str) -> LivestreamRow | None:
-    """The newest livestream of a meeting that was started and neither stopped nor ended."""
+    """The livestream of a meeting that was started and neither stopped nor ended."""
+    sessions = livestream_sessions.c
+    open_session = exists().where(sessions.livestream_id == livestreams.c.id, sessions.stopped_ms.is_(None))
     query = _of_meeting(app_id, meeting_id).where(livestreams.c.ended_ms.is_(None))
-    query = query.where(livestreams.c.status.in_([status.value for status in ACTIVE])).limit(1)
+    query = query.where(livestreams.c.status.in_([status.value for status in ACTIVE]) | open_session).limit(1)
     return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
+async def end_of_meeting(conn: AsyncConnection, meeting_id: str, now_ms: int) -> None:
+    """Close a meeting's earlier livestreams for good: only the newest one's key admits anybody."""
+    match = (livestreams.c.meeting_id == meeting_id, livestreams.c.ended_ms.is_(None))
+    await conn.execute(livestreams.update().where(*match).values(ended_ms=now_ms))
 
 
 async def newest_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str) -> LivestreamRow | None:

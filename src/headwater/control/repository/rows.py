@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Select, Table, func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
@@ -34,7 +34,3 @@ async def count(conn: AsyncConnection, query: Select[Any]) -> int:
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Case-insensitive substring match; `%` and `_` stand for themselves."""
     return func.lower(column).contains(text.lower(), autoescape=True)
-
-
-async def exists(conn: AsyncConnection, query: Select[Any]) -> bool:
-    return (await conn.execute(select(query.exists()))).scalar_one() is True

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.api import render
-from headwater.control.api.call import Call, paging, window
+from headwater.control.api.call import AnyCall, Call, paging, window
 from headwater.control.api.errors import ApiError, not_found
 from headwater.control.api.operations import APP, Operation
 from headwater.control.api.schemas import (
@@ -94,14 +95,7 @@ async def show(call: Call[PageQuery, None]) -> PagedAnswer[LivestreamWithSession
         row = await _get(conn, call)
         latest = await sessions.latest_of(conn, row.id)
         rows, total = await sessions.list_page(conn, row.id, offset=offset, limit=limit)
-    shown = paging(total, offset, len(rows))
-    data = LivestreamWithSessions(
-        livestream=render.livestream(call, row),
-        session=None if latest is None else render.session(call, latest),
-        sessions=[render.session(call, session) for session in rows],
-        paging=shown,
-    )
-    return PagedAnswer(data, shown)
+    return render.livestream_with_sessions(call, row, latest, rows, paging(total, offset, len(rows)))
 
 
 async def active_session(call: Call[NoQuery, None]) -> Answer[LivestreamWithActiveSession]:
@@ -195,21 +189,21 @@ async def events(call: Call[PageQuery, None]) -> Page[LogEntry]:
     return Page(entries, paging(total, offset, len(entries)))
 
 
-async def _get(conn: Any, call: Call[Any, Any]) -> LivestreamRow:
+async def _get(conn: AsyncConnection, call: AnyCall) -> LivestreamRow:
     row = await livestreams.get(conn, call.app_id, call.path["livestream_id"])
     if row is None:
         raise not_found("The livestream")
     return row
 
 
-async def _lock(conn: Any, call: Call[Any, Any]) -> LivestreamRow:
+async def _lock(conn: AsyncConnection, call: AnyCall) -> LivestreamRow:
     row = await livestreams.lock(conn, call.app_id, call.path["livestream_id"])
     if row is None:
         raise not_found("The livestream")
     return row
 
 
-async def _log(conn: Any, call: Call[Any, Any], row: LivestreamRow, kind: str, message: str) -> None:
+async def _log(conn: AsyncConnection, call: AnyCall, row: LivestreamRow, kind: str, message: str) -> None:
     await event_log.append(conn, row.id, at_ms=call.now_ms, kind=kind, message=message)
 
 

@@ -1,0 +1,283 @@
+"""Meetings, and their livestreams: started here, pushed to over RTMP, stopped here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.control.api import render
+from headwater.control.api.call import AnyCall, Call, paging, window
+from headwater.control.api.errors import ApiError, not_found
+from headwater.control.api.meeting_schemas import DEFAULTS, SECRETS, ListMeetings, Meeting, MeetingBody
+from headwater.control.api.operations import APP, Operation
+from headwater.control.api.schemas import (
+    Answer,
+    Livestream,
+    LivestreamWithSessions,
+    Message,
+    NoQuery,
+    Page,
+    PagedAnswer,
+    PageQuery,
+    StartedLivestream,
+    StartLivestream,
+    VideoConfig,
+)
+from headwater.control.api.times import check_range, iso, parse_time
+from headwater.control.api.validation import check_name, check_text
+from headwater.control.lifecycle import Happening, Status, follow
+from headwater.control.repository import event_log, livestreams, meetings, sessions
+from headwater.control.repository.meetings import MeetingRow
+
+STOPPED = ("STOPPED_BY_API", "The meeting's livestream was stopped.")
+
+
+async def create(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
+    values = _checked(call.body)
+    async with call.service.database.write() as conn:
+        row = await meetings.create(conn, call.app_id, **_columns(values), now_ms=call.now_ms)
+    return Answer(_meeting(row))
+
+
+async def show(call: Call[NoQuery, None]) -> Answer[Meeting]:
+    async with call.service.database.read() as conn:
+        return Answer(_meeting(await _get(conn, call)))
+
+
+async def list_all(call: Call[ListMeetings, None]) -> Page[Meeting]:
+    query = call.query
+    from_ms, to_ms = parse_time("start_time", query.start_time), parse_time("end_time", query.end_time)
+    check_range(from_ms, to_ms)
+    check_text("search", query.search)
+    offset, limit = window(query.page_no, query.per_page)
+    async with call.service.database.read() as conn:
+        rows, total = await meetings.list_page(
+            conn,
+            call.app_id,
+            search=query.search,
+            status=query.status,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            descending=query.sort_order != "ASC",
+            offset=offset,
+            limit=limit,
+        )
+    return Page([_meeting(row) for row in rows], paging(total, offset, len(rows)))
+
+
+async def update(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
+    return await _change(call, replace=False)
+
+
+async def replace(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
+    return await _change(call, replace=True)
+
+
+async def _change(call: Call[NoQuery, MeetingBody], *, replace: bool) -> Answer[Meeting]:
+    values = _checked(call.body)
+    async with call.service.database.write() as conn:
+        row = await _get(conn, call, lock=True)
+        before = {} if replace else {"title": row.title, "status": row.status, **msgspec.json.decode(row.settings)}
+        await meetings.update(conn, row.id, **_columns({**before, **values}), now_ms=call.now_ms)
+        row = await _get(conn, call)
+    return Answer(_meeting(row))
+
+
+def _checked(body: MeetingBody) -> dict[str, Any]:
+    values = body.given()
+    check_text("title", values.get("title"))
+    return values
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    """What the repository wants; null and absent are the default alike."""
+    kept = {name: value for name, value in values.items() if value is not None}
+    title, status = kept.pop("title", None), kept.pop("status", "ACTIVE")
+    return {"title": title, "status": status, "settings": msgspec.json.encode(kept).decode()}
+
+
+def _meeting(row: MeetingRow) -> Meeting:
+    settings = {**DEFAULTS, **msgspec.json.decode(row.settings)}
+    storage = settings.get("recording_config", {}).get("storage_config")
+    for secret in SECRETS if storage else ():
+        storage.pop(secret, None)
+    fields = {"id": row.id, "created_at": iso(row.created_ms), "updated_at": iso(row.updated_ms), "title": row.title}
+    return msgspec.convert({**settings, **fields, "status": row.status}, Meeting)
+
+
+async def start_livestream(call: Call[NoQuery, StartLivestream]) -> Answer[StartedLivestream]:
+    check_name(call.body.name)
+    video = call.body.video_config or VideoConfig()
+    async with call.service.database.write() as conn:
+        # Two who start the same meeting meet at its row; the second finds the first one's livestream.
+        meeting = await _get(conn, call, lock=True)
+        active = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
+        if active is not None:
+            raise ApiError(409, f"The meeting already has an active livestream: {active.id}")
+        await livestreams.end_of_meeting(conn, meeting.id, call.now_ms)
+        row = await livestreams.create(
+            conn,
+            call.app_id,
+            name=call.body.name,
+            now_ms=call.now_ms,
+            meeting_id=meeting.id,
+            width=video.width,
+            height=video.height,
+        )
+        await event_log.append(
+            conn, row.id, at_ms=call.now_ms, kind="created", message=f"Started for meeting {meeting.id}."
+        )
+    call.service.changed()
+    return Answer(
+        StartedLivestream(
+            id=row.id,
+            ingest_server=render.ingest_server(call),
+            playback_url=render.playback_url(call, row),
+            status=Status.INVOKED.value,
+            stream_key=row.stream_key,
+        )
+    )
+
+
+async def stop_livestream(call: Call[NoQuery, None]) -> Answer[Message]:
+    await call.service.settled()
+    async with call.service.database.write() as conn:
+        meeting = await _get(conn, call, lock=True)
+        row = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
+        if row is None:
+            raise _nothing_active(meeting.id)
+        status = follow(Status(row.status), Happening.STOPPED)
+        await livestreams.update(conn, row.id, call.now_ms, status=status.value, ended_ms=call.now_ms)
+        await event_log.append(conn, row.id, at_ms=call.now_ms, kind="stopped", message=STOPPED[1])
+    call.service.changed()
+    await call.service.broadcasts.stop(row.id, *STOPPED)
+    await call.service.settled()
+    return Answer(Message("Stopped live stream successfully"))
+
+
+async def active_livestream(call: Call[NoQuery, None]) -> Answer[Livestream]:
+    await call.service.settled()
+    async with call.service.database.read() as conn:
+        meeting = await _get(conn, call)
+        row = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
+    if row is None:
+        raise _nothing_active(meeting.id)
+    return Answer(render.livestream(call, row))
+
+
+async def livestream_of(call: Call[PageQuery, None]) -> PagedAnswer[LivestreamWithSessions]:
+    offset, limit = window(call.query.page_no, call.query.per_page)
+    await call.service.settled()
+    async with call.service.database.read() as conn:
+        meeting = await _get(conn, call)
+        row = await livestreams.newest_of_meeting(conn, call.app_id, meeting.id)
+        if row is None:
+            raise ApiError(404, f"No livestream found for meeting_id {meeting.id}")
+        latest = await sessions.latest_of(conn, row.id)
+        rows, total = await sessions.list_page(conn, row.id, offset=offset, limit=limit)
+    return render.livestream_with_sessions(call, row, latest, rows, paging(total, offset, len(rows)))
+
+
+def _nothing_active(meeting_id: str) -> ApiError:
+    return ApiError(404, f"No active livestream found for meeting_id {meeting_id}")
+
+
+async def _get(conn: AsyncConnection, call: AnyCall, *, lock: bool = False) -> MeetingRow:
+    find = meetings.lock if lock else meetings.get
+    row = await find(conn, call.app_id, call.path["meeting_id"])
+    if row is None:
+        raise not_found("The meeting")
+    return row
+
+
+_MEETINGS = APP + "/meetings"
+_MEETING = _MEETINGS + "/{meeting_id}"
+
+OPERATIONS = [
+    Operation(
+        "start_livestreaming_a_meeting",
+        "POST",
+        _MEETING + "/livestreams",
+        "Start livestreaming a meeting",
+        start_livestream,
+        Answer[StartedLivestream],
+        permission="admin",
+        body=StartLivestream,
+        status=201,
+    ),
+    Operation(
+        "stop_livestreaming_a_meeting",
+        "POST",
+        _MEETING + "/active-livestream/stop",
+        "Stop livestreaming a meeting",
+        stop_livestream,
+        Answer[Message],
+        permission="admin",
+    ),
+    Operation(
+        "get_meeting_active_livestreams",
+        "GET",
+        _MEETING + "/active-livestream",
+        "Fetch active livestreams for a meeting",
+        active_livestream,
+        Answer[Livestream],
+    ),
+    Operation(
+        "get_meeting_livestream",
+        "GET",
+        _MEETING + "/livestream",
+        "Fetch the newest livestream of a meeting with its sessions",
+        livestream_of,
+        PagedAnswer[LivestreamWithSessions],
+        query=PageQuery,
+    ),
+    Operation(
+        "create_meeting",
+        "POST",
+        _MEETINGS,
+        "Create a meeting",
+        create,
+        Answer[Meeting],
+        permission="admin",
+        body=MeetingBody,
+        status=201,
+        tag="Meetings",
+    ),
+    Operation(
+        "list_meetings",
+        "GET",
+        _MEETINGS,
+        "Fetch all meetings of an app",
+        list_all,
+        Page[Meeting],
+        query=ListMeetings,
+        tag="Meetings",
+    ),
+    Operation("get_meeting", "GET", _MEETING, "Fetch a meeting", show, Answer[Meeting], tag="Meetings"),
+    Operation(
+        "update_meeting",
+        "PATCH",
+        _MEETING,
+        "Update a meeting",
+        update,
+        Answer[Meeting],
+        permission="admin",
+        body=MeetingBody,
+        body_required=True,
+        tag="Meetings",
+    ),
+    Operation(
+        "replace_meeting",
+        "PUT",
+        _MEETING,
+        "Replace a meeting",
+        replace,
+        Answer[Meeting],
+        permission="admin",
+        body=MeetingBody,
+        body_required=True,
+        tag="Meetings",
+    ),
+]
