@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 from headwater.media.cmaf import InitSegment, Output, Part, SegmentClosed, SegmentOpened
 from headwater.media.track import AudioConfig, Codec, Track, VideoConfig
-from headwater.pipeline.recorder import boxes
+from headwater.protocols.isobmff.boxes import box
+from headwater.protocols.isobmff.movie import init_segment
 
 VIDEO, AUDIO = 1, 2
+# High profile, level 1.3, 320x240: SPS and PPS as libx264 writes them.
+AVCC = bytes.fromhex("0164000dffe100196764000dacd94141fb0110000003001000000303c0f142996001000668ebe3cb22c0fdf8f800")
 TIMESCALES = {VIDEO: 90000, AUDIO: 48000}
 
 
-def track(track_id: int) -> Track:
-    """The first video or audio track of a livestream."""
+def track(track_id: int, version: int = 0) -> Track:
+    """The first video or audio track of a livestream; a later version has another profile byte."""
     if track_id == VIDEO:
-        return Track(VIDEO, VideoConfig(Codec.H264, b"\1\2\3", 320, 240, "avc1.64001f"))
-    return Track(AUDIO, AudioConfig(Codec.AAC, b"\x11\x90", 48000, 2, 1024, "mp4a.40.2"))
+        return Track(VIDEO, VideoConfig(Codec.H264, AVCC, 320, 240, "avc1.64000d", Fraction(30000, 1001)))
+    record = bytes([0x11, 0x90 + 8 * version])
+    return Track(AUDIO, AudioConfig(Codec.AAC, record, 48000, 2 + version, 1024, "mp4a.40.2"))
 
 
 def init(track_id: int, version: int = 0) -> InitSegment:
-    """ftyp + moov with one sample entry, which tells the version."""
-    entry = boxes.make(b"mp4v", bytes([version]) * 20)
-    stsd = boxes.make(b"stsd", struct.pack(">II", 0, 1), entry)
-    tkhd = boxes.make(b"tkhd", struct.pack(">IIIII", 3, 0, 0, track_id, 0))
-    trak = boxes.make(b"trak", tkhd, boxes.make(b"mdia", boxes.make(b"minf", boxes.make(b"stbl", stsd))))
-    trex = boxes.make(b"trex", struct.pack(">6I", 0, track_id, 1, 0, 0, 0))
-    moov = boxes.make(b"moov", trak, boxes.make(b"mvex", trex))
-    return InitSegment(track(track_id), version, TIMESCALES[track_id], boxes.make(b"ftyp", b"cmfc" + bytes(4)) + moov)
+    """As the packager makes them."""
+    made, timescale = track(track_id, version), TIMESCALES[track_id]
+    return InitSegment(made, version, timescale, init_segment(made, timescale, version))
 
 
 def fragment(track_id: int, tfdt: int, durations: list[int], payload: bytes) -> bytes:
     """moof + mdat."""
     samples = b"".join(struct.pack(">II", duration, len(payload) // len(durations)) for duration in durations)
-    tfhd = boxes.make(b"tfhd", struct.pack(">II", 0x020000, track_id))
-    time = boxes.make(b"tfdt", struct.pack(">IQ", 1 << 24, tfdt))
+    tfhd = box(b"tfhd", struct.pack(">II", 0x020000, track_id))
+    time = box(b"tfdt", struct.pack(">IQ", 1 << 24, tfdt))
 
     def moof(data_offset: int) -> bytes:
-        trun = boxes.make(b"trun", struct.pack(">IIi", 0x301, len(durations), data_offset), samples)
-        return boxes.make(b"moof", boxes.make(b"mfhd", bytes(8)), boxes.make(b"traf", tfhd, time, trun))
+        trun = box(b"trun", struct.pack(">IIi", 0x301, len(durations), data_offset), samples)
+        return box(b"moof", box(b"mfhd", bytes(8)), box(b"traf", tfhd, time, trun))
 
-    return moof(len(moof(0)) + 8) + boxes.make(b"mdat", payload)
+    return moof(len(moof(0)) + 8) + box(b"mdat", payload)
 
 
 class Script:

@@ -1,13 +1,15 @@
-"""What a recording must read of a fragment: whose it is, when, how long (ISO/IEC 14496-12, 8.8)."""
+"""What a recording must read of a fragment: whose it is, when, how long (ISO/IEC 14496-12, 8.8).
+
+It needs the moof alone, so that a scan of gigabytes need not read the samples.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headwater.errors import ProtocolError
-from headwater.pipeline.recorder import boxes
+from headwater.protocols.isobmff.reader import Box, find_box, iter_boxes
 
 _TFHD_BASE_DATA_OFFSET = 0x01
 _TFHD_DESCRIPTION_INDEX = 0x02
@@ -35,34 +37,23 @@ class FragmentInfo:
     duration: int
 
 
-def default_duration(init: bytes) -> int:
-    """A sample's duration where a fragment does not say (trex, 8.8.3).
-
-    Raises:
-        ProtocolError: an init segment without a trex.
-    """
-    trex = boxes.find(init, (b"moov", b"mvex", b"trex"))
-    if trex.end - trex.body < 24:
-        raise ProtocolError("a trex is cut short")
-    return int(struct.unpack_from(">I", init, trex.body + 12)[0])
-
-
-def read_fragment(moof: bytes, default_durations: Mapping[int, int]) -> FragmentInfo:
+def read_fragment_info(moof: bytes) -> FragmentInfo:
     """Read the body of a moof that holds one track's samples.
 
     Args:
         moof: The box's body.
-        default_durations: Of a sample, by track id, as the tracks' trex have it.
 
     Raises:
         ProtocolError: the box is broken.
     """
-    traf = boxes.find(moof, (b"traf",))
+    traf = find_box(moof, "traf")
+    if traf is None:
+        raise ProtocolError("a fragment of no track")
     track_id, tfdt, duration, each = 0, -1, 0, 0
     try:
-        for child in boxes.children(moof, traf.body, traf.end):
+        for child in iter_boxes(moof, traf.body, traf.end):
             if child.kind == b"tfhd":
-                track_id, each = _tfhd(moof, child.body, default_durations)
+                track_id, each = _tfhd(moof, child.body)
             elif child.kind == b"tfdt":
                 version = moof[child.body]
                 (tfdt,) = struct.unpack_from(">Q" if version else ">I", moof, child.body + 4)
@@ -75,7 +66,7 @@ def read_fragment(moof: bytes, default_durations: Mapping[int, int]) -> Fragment
     return FragmentInfo(track_id, tfdt, duration)
 
 
-def _tfhd(moof: bytes, position: int, default_durations: Mapping[int, int]) -> tuple[int, int]:
+def _tfhd(moof: bytes, position: int) -> tuple[int, int]:
     """(track id, default sample duration)"""
     flags, track_id = struct.unpack_from(">II", moof, position)
     position += 8
@@ -83,10 +74,10 @@ def _tfhd(moof: bytes, position: int, default_durations: Mapping[int, int]) -> t
     position += 4 if flags & _TFHD_DESCRIPTION_INDEX else 0
     if flags & _TFHD_DURATION:
         return track_id, int(struct.unpack_from(">I", moof, position)[0])
-    return track_id, default_durations.get(track_id, 0)
+    return track_id, 0
 
 
-def _trun_duration(moof: bytes, trun: boxes.Box, default_duration: int) -> int:
+def _trun_duration(moof: bytes, trun: Box, default_duration: int) -> int:
     flags, count = struct.unpack_from(">II", moof, trun.body)
     if not flags & _TRUN_DURATION:
         return int(count * default_duration)

@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headwater.errors import LimitReached
-from headwater.pipeline.recorder import boxes
+from headwater.media.cmaf import InitSegment
+from headwater.protocols.isobmff.boxes import box, full_box
+from headwater.protocols.isobmff.movie import movie
 
 # Two tracks' moov takes 1.3 KB, each further configuration about 0.2 KB, and what is left holds about a thousand points
 # to seek to. A player fetches it with its first request anyway.
 HEAD_SIZE = 16 * 1024
 
-_STSD = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
-_FTYP = boxes.make(b"ftyp", b"iso6", struct.pack(">I", 512), b"iso6", b"cmfc", b"mp41")
-_ENTRY_COUNT = struct.Struct(">II")  # version and flags, entry_count
+_BOX_HEADER_SIZE = 8
 _REFERENCE = struct.Struct(">III")
 _MAX_REFERENCED_SIZE = (1 << 31) - 1  # 31 bits in sidx
 _MAX_UINT32 = (1 << 32) - 1
@@ -68,71 +68,23 @@ class Ending:
     file_size: int
 
 
-def build_head(inits: Mapping[int, Sequence[bytes]], ending: Ending | None = None) -> bytes:
+def build_head(inits: Sequence[InitSegment], ending: Ending | None = None) -> bytes:
     """The HEAD_SIZE bytes that a recording starts with.
 
     Args:
-        inits: By track id, the init segments (ftyp + moov) in order of their versions.
+        inits: Every track's init segments, all versions; at least one.
         ending: When the session has ended.
 
     Raises:
         LimitReached: the tracks' configurations do not fit.
-        ProtocolError: an init segment that is none.
     """
-    head = _FTYP + _moov(inits, ending)
-    room = HEAD_SIZE - boxes.HEADER_SIZE - len(head)
+    head = movie(inits, None if ending is None else ending.duration_ms)
+    room = HEAD_SIZE - _BOX_HEADER_SIZE - len(head)
     if room < 0:
         raise LimitReached("HEAD_SIZE", "the tracks changed their configuration too often for the recording's head")
     if ending is not None and ending.points:
         head += _sidx(ending, len(head), room)
-    return head + boxes.make(b"free", bytes(HEAD_SIZE - boxes.HEADER_SIZE - len(head)))
-
-
-def _moov(inits: Mapping[int, Sequence[bytes]], ending: Ending | None) -> bytes:
-    moovs = {track_id: _moov_body(versions[0]) for track_id, versions in inits.items()}
-    mvhd = _mvhd(max(inits) + 1, ending)
-    traks = [_trak(moovs[track_id], inits[track_id][1:]) for track_id in sorted(inits)]
-    trexs = [_cut(moovs[track_id], b"mvex", b"trex") for track_id in sorted(inits)]
-    mehd = [] if ending is None else [boxes.make(b"mehd", struct.pack(">IQ", 1 << 24, ending.duration_ms))]
-    return boxes.make(b"moov", mvhd, *traks, boxes.make(b"mvex", *mehd, *trexs))
-
-
-def _mvhd(next_track_id: int, ending: Ending | None) -> bytes:
-    """Version 1, in milliseconds (8.2.2)."""
-    duration = 0 if ending is None else ending.duration_ms
-    times = struct.pack(">IQQIQ", 1 << 24, 0, 0, 1000, duration)
-    matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-    return boxes.make(
-        b"mvhd", times, struct.pack(">IH10x", 0x10000, 0x100), matrix, struct.pack(">24xI", next_track_id)
-    )
-
-
-def _moov_body(init: bytes) -> bytes:
-    moov = boxes.find(init, (b"moov",))
-    return init[moov.body : moov.end]
-
-
-def _cut(data: bytes, *path: bytes) -> bytes:
-    found = boxes.find(data, path)
-    return data[found.start : found.end]
-
-
-def _trak(moov: bytes, later_inits: Sequence[bytes]) -> bytes:
-    """The track's own box, with the sample entries of its later init segments behind the first one's."""
-    trak = _cut(moov, b"trak")
-    if not later_inits:
-        return trak
-    bodies = [_moov_body(init) for init in later_inits]
-    entries = b"".join(_stsd_entries(body) for body in bodies)
-    return boxes.edit(
-        trak, _STSD, lambda stsd: _ENTRY_COUNT.pack(0, 1 + len(bodies)) + stsd[_ENTRY_COUNT.size :] + entries
-    )
-
-
-def _stsd_entries(moov: bytes) -> bytes:
-    """The one sample entry of an init segment."""
-    stsd = boxes.find(moov, _STSD)
-    return moov[stsd.body + _ENTRY_COUNT.size : stsd.end]
+    return head + box(b"free", bytes(HEAD_SIZE - _BOX_HEADER_SIZE - len(head)))
 
 
 def _sidx(ending: Ending, position: int, room: int) -> bytes:
@@ -153,6 +105,6 @@ def _sidx(ending: Ending, position: int, room: int) -> bytes:
             return b""  # no index is better than a wrong one; players then read the fragments
         references.append(_REFERENCE.pack(size, duration, 0x90000000))  # starts with a SAP of type 1
     size = fixed + len(references) * _REFERENCE.size
-    head = struct.pack(">IIIQQHH", 1 << 24, ending.track_id, ending.timescale, points[0].tfdt,
+    head = struct.pack(">IIQQHH", ending.track_id, ending.timescale, points[0].tfdt,
                        points[0].offset - position - size, 0, len(references))  # fmt: skip
-    return boxes.make(b"sidx", head, *references)
+    return full_box(b"sidx", 1, 0, head, *references)

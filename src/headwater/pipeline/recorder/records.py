@@ -94,7 +94,7 @@ class OpenRecord(msgspec.Struct, tag="open", array_like=True, frozen=True):
 
 
 class SegmentRecord(msgspec.Struct, tag="segment", array_like=True, frozen=True):
-    """A closed segment and where its bytes stand: `extents` as in `RecordedSegment`, `start` its first moof."""
+    """A closed segment and where its bytes stand: `extents` as in `RecordedSegment`, at least one."""
 
     track_id: int
     msn: int
@@ -103,7 +103,6 @@ class SegmentRecord(msgspec.Struct, tag="segment", array_like=True, frozen=True)
     init_version: int
     discontinuity: bool
     program_date_time_ms: int
-    start: int
     extents: tuple[tuple[int, int], ...]
 
     @property

@@ -6,15 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from headwater.errors import LimitReached, OperatorError, ProtocolError
+from headwater.errors import HeadwaterError, OperatorError
 from headwater.media.cmaf import InitSegment
 from headwater.pipeline.recorder.files import index_path, read_extents
 from headwater.pipeline.recorder.head import Ending, SeekPoint, build_head
 from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.recorder.records import (
     EndRecord,
-    InitRecord,
-    PlayableRecord,
     Record,
     SessionRecord,
     frame,
@@ -69,12 +67,10 @@ def _complete(found: Survey) -> None:
 
 
 def _head(found: Survey) -> bytes:
-    inits = {
-        track_id: [versions[version].data for version in sorted(versions)] for track_id, versions in found.inits.items()
-    }
+    inits = [init for versions in found.inits.values() for init in versions.values()]
     try:
         return build_head(inits, _ending(found))
-    except (ProtocolError, LimitReached) as error:
+    except HeadwaterError as error:
         raise OperatorError(f"{found.path.name} is damaged: {error}") from error
 
 
@@ -86,7 +82,7 @@ def _ending(found: Survey) -> Ending:
         max(_span_ms(found, track_id) for track_id in tracks),
         track_id,
         _newest(found, track_id).timescale,
-        [SeekPoint(record.start, record.tfdt) for record in records],
+        [SeekPoint(record.extents[0][0], record.tfdt) for record in records],
         records[-1].tfdt + records[-1].duration,
         found.media_end,
     )
@@ -106,20 +102,16 @@ def _span_ms(found: Survey, track_id: int) -> int:
 def _complete_index(found: Survey) -> None:
     """Append what is missing; where nothing of the index can be used, make it anew."""
     assert found.ended is not None, "only what has ended is completed"
-    tail: list[Record] = []
+    missing: list[Record] = list(found.unindexed)
     for track_id, records in found.segments.items():
-        tail += records[found.indexed.get(track_id, 0) :]
-    tail.append(EndRecord(found.ended))
+        missing += records[found.indexed.get(track_id, 0) :]
+    missing.append(EndRecord(found.ended))
     place = index_path(found.path)
     if found.index_end:
-        _write(place, tail, keep=found.index_end)
+        _write(place, missing, keep=found.index_end)
         return
-    start: list[Record] = [SessionRecord(found.session_id)]
-    start += [InitRecord.of(init) for versions in found.inits.values() for init in versions.values()]
-    if found.target_duration_s:
-        start.append(PlayableRecord(found.target_duration_s))
     draft = place.with_name(place.name + ".new")
-    _write(draft, start + tail, keep=0)
+    _write(draft, [SessionRecord(found.session_id), *missing], keep=0)
     os.replace(draft, place)
 
 

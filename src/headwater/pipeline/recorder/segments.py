@@ -12,18 +12,14 @@ class OpenSegment:
     """What is known of it so far.
 
     Attributes:
-        start: Where its first moof stands in the file.
-        extents: Where its parts stand, adjacent ones merged.
+        extents: Where its parts stand in the file, adjacent ones merged.
     """
 
     opened: OpenRecord
-    start: int = 0
     extents: list[tuple[int, int]] = field(default_factory=list)
 
-    def add(self, start: int, offset: int, size: int) -> None:
-        """Note a part: its moof stands at `start`, the bytes that viewers get at `offset`."""
-        if not self.extents:
-            self.start = start
+    def add(self, offset: int, size: int) -> None:
+        """Note where a part stands."""
         if self.extents and sum(self.extents[-1]) == offset:
             self.extents[-1] = (self.extents[-1][0], self.extents[-1][1] + size)
         else:
@@ -40,6 +36,5 @@ class OpenSegment:
             opened.init_version,
             opened.discontinuity,
             opened.program_date_time_ms,
-            self.start,
             tuple(self.extents),
         )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from headwater.errors import LimitReached, OperatorError, ProtocolError
+from headwater.errors import LimitReached, OperatorError
 from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
 from headwater.pipeline.recorder.files import delete, index_path, read_extents
 from headwater.pipeline.recorder.head import HEAD_SIZE, build_head
@@ -40,7 +40,7 @@ class SessionRecorder:
         self.failure: str | None = None
         self._sink = sink
         self._end = HEAD_SIZE
-        self._inits: dict[int, list[bytes]] = {}
+        self._inits: list[InitSegment] = []
         self._open: dict[int, OpenSegment] = {}
         self._on_failure: Callable[[str], None] | None = None
         self._closing: asyncio.Task[Recording | None] | None = None
@@ -116,10 +116,10 @@ class SessionRecorder:
         return recording
 
     def _init(self, init: InitSegment) -> None:
-        self._inits.setdefault(init.track.id, []).append(init.data)
+        self._inits.append(init)
         try:
             head = build_head(self._inits)
-        except (LimitReached, ProtocolError) as error:
+        except LimitReached as error:
             self._fail(str(error))
             return
         self._sink.put(Kind.HEAD, head)
@@ -133,7 +133,7 @@ class SessionRecorder:
         self._media(part.data)
         if self.failure is None:
             part.offset = offset
-            segment.add(offset, offset, part.size)
+            segment.add(offset, part.size)
 
     def _segment_closed(self, closed: SegmentClosed) -> None:
         segment = self._open.pop(closed.track_id, None)

@@ -11,9 +11,8 @@ from typing import BinaryIO
 
 from headwater.errors import OperatorError, ProtocolError
 from headwater.media.cmaf import InitSegment
-from headwater.pipeline.recorder import boxes
 from headwater.pipeline.recorder.files import index_path
-from headwater.pipeline.recorder.fragments import default_duration, read_fragment
+from headwater.pipeline.recorder.fragments import read_fragment_info
 from headwater.pipeline.recorder.head import HEAD_SIZE
 from headwater.pipeline.recorder.recording import RecordedTrack, Recording
 from headwater.pipeline.recorder.records import (
@@ -32,6 +31,7 @@ from headwater.pipeline.recorder.records import (
     unframe_all,
 )
 from headwater.pipeline.recorder.segments import OpenSegment
+from headwater.protocols.isobmff.reader import Box, read_box_header
 
 MAX_INDEX_SIZE = 256 * 1024 * 1024  # a day of two tracks in 2 s segments takes 6 MB
 MAX_MOOF_SIZE = 1024 * 1024  # a part holds some hundred samples of 16 bytes at most
@@ -46,6 +46,7 @@ class Survey:
         inits: By track id, then version.
         segments: By track id, in order.
         indexed: How many records of each track's `segments` the index has.
+        unindexed: What else the index does not have, from the MP4.
         index_end: The index is intact up to here; 0 where it cannot be used at all.
         media_end: The MP4 is intact up to here.
         ended: The size that the MP4 had when the recording was completed; None where it was not.
@@ -57,6 +58,7 @@ class Survey:
     inits: dict[int, dict[int, InitSegment]] = field(default_factory=dict)
     segments: dict[int, list[SegmentRecord]] = field(default_factory=dict)
     indexed: dict[int, int] = field(default_factory=dict)
+    unindexed: list[InitRecord | PlayableRecord] = field(default_factory=list)
     index_end: int = 0
     media_end: int = HEAD_SIZE
     ended: int | None = None
@@ -157,54 +159,63 @@ class _Scan:
         self._size = size
         self._open: dict[int, OpenSegment] = {}
         self._durations: dict[int, int] = {}
-        self._defaults: dict[int, int] = {}
         self._known = {track_id: records[-1].end for track_id, records in found.segments.items()}
 
     def run(self) -> None:
-        """Stops at the first box that is cut short or none of ours: what follows is lost."""
-        position = self._start()
+        """Stops at the first box that is cut short or none of ours: what follows is lost.
+
+        Not where the index knows of more behind it, though.
+        """
+        position = self._boxes(self._start())
+        known = max(self._known.values(), default=0)
+        if position < known:
+            position = self._boxes(known)
+        self._found.media_end = position
+        for track_id in list(self._open):
+            self._close(track_id)
+
+    def _boxes(self, position: int) -> int:
+        """Take the boxes from `position` on; where the first stands that cannot be taken."""
         try:
             while position < self._size:
                 position = self._box(position)
         except ProtocolError:
             pass
-        self._found.media_end = position
-        for track_id in list(self._open):
-            self._close(track_id)
+        return position
 
     def _start(self) -> int:
         """Where the first fragment may stand that the index does not know.
 
         The tracks' fragments interleave, so it is where the track that is furthest behind has its last known one.
         """
-        if not self._found.session_id or any(track_id not in self._known for track_id in self._found.inits):
+        if any(track_id not in self._known for track_id in self._found.inits):
             return HEAD_SIZE
         return min(self._known.values(), default=HEAD_SIZE)
 
     def _box(self, position: int) -> int:
         """Take one box; where the next one starts."""
-        kind, header_size, size = self._header(position)
-        if kind == b"moof":
-            return self._fragment(position, header_size, size)
-        if kind == b"uuid":
-            self._record(position, size)
-        elif kind not in _SKIPPED:
+        found = self._header(position)
+        if found.kind == b"moof":
+            return self._fragment(found)
+        if found.kind == b"uuid":
+            self._record(found)
+        elif found.kind not in _SKIPPED:
             raise ProtocolError("not a box that we write")
-        return position + size
+        return found.end
 
-    def _header(self, position: int) -> tuple[bytes, int, int]:
-        """A box header, of a box that is wholly there."""
-        kind, header_size, size = boxes.header(self._read(position, 16))
-        if position + size > self._size:
+    def _header(self, position: int) -> Box:
+        """The header of a box that is wholly there."""
+        found = read_box_header(self._read(position, 16))
+        if found is None or position + found.end > self._size:
             raise ProtocolError("a box is cut short")
-        return kind, header_size, size
+        return Box(found.kind, position, position + found.body, position + found.end)
 
     def _read(self, position: int, size: int) -> bytes:
         self._file.seek(position)
         return self._file.read(size)
 
-    def _record(self, position: int, size: int) -> None:
-        data = self._read(position, min(size, MAX_RECORD_SIZE))
+    def _record(self, found: Box) -> None:
+        data = self._read(found.start, min(found.end - found.start, MAX_RECORD_SIZE))
         if data[8:UUID_HEADER_SIZE] != RECORD_UUID:
             return
         unframed = unframe(data, UUID_HEADER_SIZE)
@@ -212,39 +223,37 @@ class _Scan:
             raise ProtocolError("a record is damaged")
         record = unframed[0]
         if isinstance(record, OpenRecord):
-            if position >= self._known.get(record.track_id, 0):
+            if found.start >= self._known.get(record.track_id, 0):
                 self._close(record.track_id)
                 self._open[record.track_id] = OpenSegment(record)
                 self._durations[record.track_id] = 0
         elif isinstance(record, SessionRecord | InitRecord | PlayableRecord):
             if isinstance(record, SessionRecord) and record.layout_version != LAYOUT_VERSION:
                 raise ProtocolError("a layout that is newer than this version")
-            self._found.take(record)
+            self._take(record)
 
-    def _fragment(self, position: int, header_size: int, size: int) -> int:
-        """Take moof + mdat."""
-        if size > MAX_MOOF_SIZE:
+    def _take(self, record: SessionRecord | InitRecord | PlayableRecord) -> None:
+        """Note a record; that of the whole recording stands in the index too, if the index got that far."""
+        found = self._found
+        if isinstance(record, InitRecord) and record.version not in found.inits.get(record.track_id, ()):
+            found.unindexed.append(record)
+        if isinstance(record, PlayableRecord) and not found.target_duration_s:
+            found.unindexed.append(record)
+        found.take(record)
+
+    def _fragment(self, found: Box) -> int:
+        """Take moof + mdat; where the next box starts."""
+        if found.end - found.start > MAX_MOOF_SIZE:
             raise ProtocolError("a fragment's header is too large")
-        mdat = position + size
-        kind, _, mdat_size = self._header(mdat)
-        if kind != b"mdat":
+        samples = self._header(found.end)
+        if samples.kind != b"mdat":
             raise ProtocolError("a fragment without its samples")
-        end = mdat + mdat_size
-        info = read_fragment(self._read(position + header_size, size - header_size), self._default_durations())
+        info = read_fragment_info(self._read(found.body, found.end - found.body))
         opened = self._open.get(info.track_id)
         if opened is not None:
-            opened.add(position, position, end - position)
+            opened.add(found.start, samples.end - found.start)
             self._durations[info.track_id] += info.duration
-        return end
-
-    def _default_durations(self) -> dict[int, int]:
-        """By track id, a sample's duration where a fragment does not say."""
-        if len(self._defaults) < len(self._found.inits):
-            self._defaults = {
-                track_id: default_duration(next(iter(versions.values())).data)
-                for track_id, versions in self._found.inits.items()
-            }
-        return self._defaults
+        return samples.end
 
     def _close(self, track_id: int) -> None:
         opened = self._open.pop(track_id, None)
