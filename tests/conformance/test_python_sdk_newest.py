@@ -1,0 +1,47 @@
+"""The newest official Python SDK, beside the pinned one: the same tests, run against it in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+WANTED = "cloudflare>=5.9"
+
+
+@pytest.mark.timeout(240)
+def test_every_operation(tools: Path) -> None:
+    sdk = tools / "python-sdk-newest"
+    _install(sdk)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(HERE / "test_python_sdk.py"),
+        "-q",
+        "--rootdir",
+        str(HERE.parents[1]),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sdk), str(HERE.parents[1])])}
+    version = subprocess.run(
+        [sys.executable, "-c", "import cloudflare; print(cloudflare.__version__)"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert version != "5.2.0", "the pinned version was imported instead"
+    run = subprocess.run(command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True, timeout=200)
+    assert run.returncode == 0, f"cloudflare {version}\n{run.stdout}\n{run.stderr}"
+
+
+def _install(folder: Path) -> None:
+    """Install the newest version once; its dependencies are those of the pinned one."""
+    if (folder / "cloudflare").exists():
+        return
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*command, "--target", str(folder), WANTED], check=True, timeout=200)
