@@ -127,7 +127,7 @@ class TestGetAllLivestreams:
         )
         assert response.data.status == "INVOKED"
         page = response.data.model_extra["livestreams"]
-        assert [entry["id"] for entry in page][0] == response.data.id
+        assert page[0]["id"] == response.data.id
 
     def test_nothing_found(self, sdk: Sdk) -> None:
         response = sdk.get_all_livestreams(start_time=datetime(2100, 1, 1, tzinfo=UTC))

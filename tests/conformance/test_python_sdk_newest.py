@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).with_name("test_python_sdk.py")
 WANTED = "cloudflare>=5.9"
 
 
@@ -17,16 +18,7 @@ WANTED = "cloudflare>=5.9"
 def test_every_operation(tools: Path) -> None:
     sdk = tools / "python-sdk-newest"
     _install(sdk)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        str(HERE / "test_python_sdk.py"),
-        "-q",
-        "--rootdir",
-        str(HERE.parents[1]),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sdk), str(HERE.parents[1])])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sdk), str(ROOT)])}
     version = subprocess.run(
         [sys.executable, "-c", "import cloudflare; print(cloudflare.__version__)"],
         env=environment,
@@ -35,7 +27,8 @@ def test_every_operation(tools: Path) -> None:
         check=True,
     ).stdout.strip()
     assert version != "5.2.0", "the pinned version was imported instead"
-    run = subprocess.run(command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True, timeout=200)
+    command = [sys.executable, "-m", "pytest", str(TESTS), "-q", "--rootdir", str(ROOT)]
+    run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, f"cloudflare {version}\n{run.stdout}\n{run.stderr}"
 
 

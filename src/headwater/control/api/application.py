@@ -22,7 +22,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headwater.control.api import catalogue
+from headwater import __version__
+from headwater.control.api import catalogue, openapi, openapi_page
 from headwater.control.api.auth import Authenticator
 from headwater.control.api.call import Call
 from headwater.control.api.errors import ApiError, envelope
@@ -37,6 +38,12 @@ JSON = "application/json"
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Answers hold keys, and are out of date in a second."""
 
+_PUBLIC = {
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
 _log = structlog.get_logger(__name__)
 
 
@@ -50,6 +57,7 @@ def build_api(service: Service, settings: ControlSettings) -> ASGIApp:
     routes: list[BaseRoute] = [
         Route(path, _Resource(operations, service, settings, authenticator)) for path, operations in by_path.items()
     ]
+    routes += _description_routes(service)
     middleware = []
     if settings.cors_origins:
         middleware.append(
@@ -64,6 +72,22 @@ def build_api(service: Service, settings: ControlSettings) -> ASGIApp:
     app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _http_exception})
     app.router.redirect_slashes = False
     return _Prefixed(app)
+
+
+def _description_routes(service: Service) -> list[BaseRoute]:
+    """What describes the API, for anybody: it holds nothing of any account."""
+
+    def described(request: Request) -> dict[str, Any]:
+        base = service.urls.base(request.url.scheme, request.headers.get("host"))
+        return openapi.document(catalogue.OPERATIONS, base + API_PATH, __version__)
+
+    async def as_json(request: Request) -> Response:
+        return Response(msgspec.json.encode(described(request)), media_type=JSON, headers=_PUBLIC)
+
+    async def as_page(request: Request) -> Response:
+        return Response(openapi_page.page(described(request)), media_type="text/html", headers=_PUBLIC)
+
+    return [Route("/openapi.json", as_json, methods=["GET"]), Route("/docs", as_page, methods=["GET"])]
 
 
 class _Prefixed:
@@ -83,7 +107,7 @@ async def _http_exception(_request: Request, error: Exception) -> Response:
     """What the router itself refuses: unknown paths."""
     assert isinstance(error, HTTPException)
     message = "There is no such resource" if error.status_code == 404 else error.detail
-    return _refusal(ApiError(error.status_code, message))
+    return _refusal(ApiError(error.status_code, message, error.headers))
 
 
 def _refusal(error: ApiError) -> Response:

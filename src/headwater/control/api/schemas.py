@@ -64,6 +64,13 @@ class Page(Struct, Generic[T]):
     success: bool = True
 
 
+class ListAnswer(Struct, Generic[T]):
+    """The envelope of a list that comes whole."""
+
+    data: list[T]
+    success: bool = True
+
+
 class PagedAnswer(Struct, Generic[T]):
     """The envelope of an answer that holds a page of something."""
 

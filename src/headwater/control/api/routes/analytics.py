@@ -10,6 +10,7 @@ from headwater.control.api.operations import APP, Operation
 from headwater.control.api.schemas import (
     Answer,
     DateRange,
+    ListAnswer,
     LivestreamDay,
     LivestreamTotals,
     OrgAnalytics,
@@ -44,14 +45,14 @@ async def overall(call: Call[TimeRange, None]) -> Answer[LivestreamTotals]:
     return Answer(LivestreamTotals(sums.livestreams, round(sums.ingest_seconds), round(sums.viewer_seconds)))
 
 
-async def livestreams_daywise(call: Call[TimeRange, None]) -> Answer[list[LivestreamDay]]:
+async def livestreams_daywise(call: Call[TimeRange, None]) -> ListAnswer[LivestreamDay]:
     from_ms = parse_time("start_time", call.query.start_time)
     to_ms = parse_time("end_time", call.query.end_time)
     check_range(from_ms, to_ms)
     to_ms = call.now_ms + 1 if to_ms is None else to_ms
     from_ms = day_start(to_ms) - DEFAULT_DAYS * DAY_MS if from_ms is None else from_ms
     days = await _days(call, max(from_ms, 0), to_ms)
-    return Answer(
+    return ListAnswer(
         [
             LivestreamDay(day_name(day.start_ms), day.sessions, round(day.ingest_seconds), round(day.viewer_seconds))
             for day in days
@@ -120,7 +121,7 @@ OPERATIONS = [
         _ANALYTICS + "/livestreams/daywise",
         "Fetch day-wise analytics data for your livestreams",
         livestreams_daywise,
-        Answer[list[LivestreamDay]],
+        ListAnswer[LivestreamDay],
         query=TimeRange,
         tag="Analytics",
     ),
