@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from urllib.parse import urljoin
 
 from headwater.hlscheck.mp4 import InitInfo, MediaInfo
 from headwater.hlscheck.playlist import (
@@ -21,6 +20,7 @@ from headwater.hlscheck.playlist import (
     Segment,
     Variant,
 )
+from headwater.hlscheck.urls import join
 
 
 @dataclass(slots=True)
@@ -109,6 +109,8 @@ class Resource:
     """A part, a segment or an init segment that was downloaded.
 
     Attributes:
+        byterange: First and last byte asked for, None for the whole resource.
+        whole_came: The server answered a byte range with the whole resource; the range was cut out of it here.
         line: Of the tag or URI in the snapshot where it was first seen.
         hinted: The request was made for an EXT-X-PRELOAD-HINT, before the part was listed.
         media, init: What it holds, where it is ISO BMFF and could be read.
@@ -121,6 +123,8 @@ class Resource:
     url: str
     exchange: Exchange
     line: int = 0
+    byterange: tuple[int, int] | None = None
+    whole_came: bool = False
     msn: int = -1
     part_index: int = -1
     listed: Part | Segment | None = None
@@ -207,7 +211,7 @@ class Rendition:
         return self.snapshots[-1].playlist if self.snapshots else None
 
     def resolve(self, uri: str) -> str:
-        return urljoin(self.url, uri)
+        return join(self.url, uri)
 
     @property
     def resources(self) -> list[Resource]:

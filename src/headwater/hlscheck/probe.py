@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from headwater.errors import HeadwaterError, ProtocolError
 from headwater.hlscheck import mp4
@@ -33,7 +32,9 @@ from headwater.hlscheck.parser import is_multivariant, parse_media, parse_multiv
 from headwater.hlscheck.playlist import ByteRange, Map, MediaPlaylist, Part, PreloadHint, Segment, Variant
 from headwater.hlscheck.questions import Questions
 from headwater.hlscheck.session import ProbeSettings, Session, with_directives
+from headwater.hlscheck.urls import join, split
 
+MAX_PART_PAUSE_S = 2.0  # whatever PART-TARGET a playlist claims
 UNKNOWN_LAST_BYTE = 2**53 - 1  # last-byte-pos of a hint without a length (4.4.5.3, RFC 8673)
 
 
@@ -73,7 +74,7 @@ async def observe(url: str, fetch: Fetch, settings: ProbeSettings) -> Observatio
 
 
 async def _load_first(url: str, fetch: Fetch, settings: ProbeSettings, observation: Observation) -> str:
-    if urlsplit(url).scheme not in ("http", "https"):
+    if split(url).scheme not in ("http", "https"):
         raise CouldNotCheck(f"{url} is neither http nor https")
     exchange = await fetch(Request(url, timeout_s=settings.request_timeout_s, max_bytes=settings.max_playlist_bytes))
     observation.multivariant_exchange = exchange
@@ -92,12 +93,12 @@ def _renditions(observation: Observation) -> list[Rendition]:
     assert multivariant is not None
     found: dict[str, Rendition] = {}
     for variant in multivariant.variants:
-        url = urljoin(observation.url, variant.uri)
+        url = join(observation.url, variant.uri)
         kind = "i-frames" if variant.i_frame else "main"
         found.setdefault(url, Rendition(_variant_name(variant), url, kind)).variants.append(variant)
     for tag in multivariant.media:
         if tag.uri:
-            url = urljoin(observation.url, tag.uri)
+            url = join(observation.url, tag.uri)
             kind = {"AUDIO": "audio", "SUBTITLES": "subtitles", "VIDEO": "video"}.get(tag.type, "other")
             found.setdefault(url, Rendition(f"{kind} {tag.group_id}/{tag.name}", url, kind)).tags.append(tag)
     return list(found.values())
@@ -158,6 +159,9 @@ class _Follower:
                 await asyncio.sleep(self.settings.min_poll_s)
                 continue
             failures = 0
+            if following.asked is not None and following.playlist.next_request == playlist.next_request:
+                # A server that says it blocks and does not: ask it no faster than a poller would.
+                await asyncio.sleep(max(self.settings.min_poll_s, min(playlist.part_target or 0.0, MAX_PART_PAUSE_S)))
             self._spawn(self.questions.after_reload(snapshot, following))
             snapshot = following
 
@@ -221,7 +225,8 @@ class _Follower:
     def _harvest(self, snapshot: Snapshot) -> None:
         """Start what a player would: hinted and new parts, new segments, init segments."""
         playlist = snapshot.playlist
-        for hint in playlist.preload_hints:
+        hint = next((h for h in playlist.preload_hints if h.type == "PART"), None)
+        if hint is not None:  # all but the first are ignored (6.3.8)
             self._request_hint(snapshot, hint)
         if len(self.rendition.snapshots) == 1:
             self._choose(playlist)
@@ -229,6 +234,8 @@ class _Follower:
         for segment in playlist.segments:
             start = _range_start(segment.byterange, segment.uri or "", offsets)
             if self.first <= segment.msn <= self.last and segment.msn not in self.started:
+                if not self.shared.admit():
+                    return
                 self.started.add(segment.msn)
                 self._spawn(self._segment(segment, start))
         for segment in playlist.all_segments:
@@ -250,12 +257,14 @@ class _Follower:
             start = _range_start(part.byterange, part.uri, offset)
             if part.gap or (segment.msn, index) in self.started:
                 continue
+            if not self.shared.admit():
+                return
             self.started.add((segment.msn, index))
             self._spawn(self._part(segment, index, part, start))
 
     def _request_hint(self, snapshot: Snapshot, hint: PreloadHint) -> None:
         key = (hint.uri, hint.byterange_start)
-        if hint.type != "PART" or key in self.hinted or self.shared.clock() >= self.shared.deadline:
+        if key in self.hinted or self.shared.clock() >= self.shared.deadline:
             return
         request = HintRequest(hint, snapshot)
         self.rendition.hints[key] = request
@@ -273,7 +282,7 @@ class _Follower:
         return request.exchange
 
     async def _part(self, segment: Segment, index: int, part: Part, start: int) -> None:
-        url = self.rendition.resolve(part.uri)
+        span = _span(part.byterange, start)
         exchange, hinted = None, False
         task = self.hinted.get((part.uri, start))
         if task is not None:
@@ -283,18 +292,20 @@ class _Follower:
                 return
             hinted = False
             async with self.shared.downloads:
-                exchange = await self.shared.resource(url, _span(part.byterange, start))
-        resource = Resource(self.rendition, Kind.PART, url, exchange, part.line, segment.msn, index, part, hinted)
+                exchange = await self.shared.resource(self.rendition.resolve(part.uri), span)
+        resource = Resource(self.rendition, Kind.PART, exchange.url, exchange, part.line, span)
+        resource.msn, resource.part_index, resource.listed, resource.hinted = segment.msn, index, part, hinted
         await self._read(resource, segment)
         self.rendition.parts[segment.msn, index] = resource
 
     async def _segment(self, segment: Segment, start: int) -> None:
         if segment.gap or segment.uri is None or self.shared.over_budget:
             return
-        url = self.rendition.resolve(segment.uri)
+        span = _span(segment.byterange, start)
         async with self.shared.downloads:
-            exchange = await self.shared.resource(url, _span(segment.byterange, start))
-        resource = Resource(self.rendition, Kind.SEGMENT, url, exchange, segment.line, segment.msn, listed=segment)
+            exchange = await self.shared.resource(self.rendition.resolve(segment.uri), span)
+        resource = Resource(self.rendition, Kind.SEGMENT, exchange.url, exchange, segment.line, span)
+        resource.msn, resource.listed = segment.msn, segment
         await self._read(resource, segment)
         self.rendition.segments[segment.msn] = resource
 
@@ -302,7 +313,7 @@ class _Follower:
         """Read the samples, then let the bytes go."""
         resource.encrypted = segment.encryption is not None
         init = await self._init(segment.map) if segment.map else None
-        body, resource.exchange.body = resource.exchange.body, b""
+        body = _take_body(resource)
         if not resource.exchange.ok or resource.encrypted:
             return
         if segment.map is None and not mp4.looks_like_mp4(body):
@@ -345,3 +356,14 @@ def _range_start(byterange: ByteRange | None, uri: str, offsets: dict[str, int])
 
 def _span(byterange: ByteRange | None, start: int) -> tuple[int, int] | None:
     return None if byterange is None else (start, start + max(byterange.length, 1) - 1)
+
+
+def _take_body(resource: Resource) -> bytes:
+    """The bytes of a resource, which the exchange then forgets; cut to the range where the whole came."""
+    exchange, span = resource.exchange, resource.byterange
+    body, exchange.body = exchange.body, b""
+    if span is not None and exchange.status == 200 and len(body) > span[1] - span[0] + 1:
+        resource.whole_came = True
+        body = body[span[0] : span[1] + 1]
+        exchange.size = len(body)
+    return body

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from headwater.hlscheck.observation import Exchange, Probe, ProbeKind, Rendition, Snapshot
 from headwater.hlscheck.parser import parse_media
 from headwater.hlscheck.playlist import MediaPlaylist, Segment
 from headwater.hlscheck.session import Session, with_directives
+from headwater.hlscheck.urls import split
 
 FAR_MSN = 1_000  # beyond any window
 REMOVED_SAMPLES = 3  # parts and segments that are asked for after they left, per rendition
 PART_KEPT_TARGETS = 2.5  # of the three target durations that a part must stay (6.2.2): the rest is for the network
+MAX_PATIENCE_S = 60.0  # whatever target duration a playlist claims
 PROMPT_TIMEOUT_S = 8.0  # for questions that deserve an answer at once
 
 
@@ -40,7 +42,7 @@ class Questions:
         self._keep(Probe(kind, self.rendition, exchange, before, playlist, asked=asked))
 
     def _patience(self, playlist: MediaPlaylist) -> float:
-        return max(PROMPT_TIMEOUT_S, 4.0 * (playlist.target_duration or 1))
+        return min(max(PROMPT_TIMEOUT_S, 4.0 * (playlist.target_duration or 1)), MAX_PATIENCE_S)
 
     def _keep(self, probe: Probe) -> None:
         self.rendition.probes.append(probe)
@@ -50,7 +52,7 @@ class Questions:
         playlist = snapshot.playlist
         await self._head(ProbeKind.HEAD_PLAYLIST, self.rendition.url, playlist)
         if playlist.segments and playlist.segments[-1].uri and not playlist.segments[-1].gap:
-            url = urljoin(self.rendition.url, playlist.segments[-1].uri)
+            url = self.rendition.resolve(playlist.segments[-1].uri)
             await self._head(ProbeKind.HEAD_MEDIA, url, playlist)
         control = playlist.server_control
         if playlist.ended or control is None or not control.can_block_reload:
@@ -74,7 +76,7 @@ class Questions:
             await self._ask(ProbeKind.PAST_LAST_PART, newest, msn=complete.msn, part=len(complete.parts))
         newest = self._newest(playlist)
         msn, part = newest.next_request
-        target = newest.part_target or 1.0
+        target = max(newest.part_target or 1.0, 0.001)
         limit = math.ceil(3 / target) if target < 1 else 3
         # Well past the limit, and past any segment's end: the draft lets N run over into the next segment.
         await self._ask(ProbeKind.FAR_PART, newest, msn=msn, part=(part or 0) + limit + 1_000)
@@ -140,6 +142,6 @@ def _gone_segments(older: MediaPlaylist, newer: MediaPlaylist) -> list[Segment]:
 
 def never_hinted(url: str) -> str:
     """A URL beside a part's that no server has hinted."""
-    parts = urlsplit(url)
+    parts = split(url)
     folder, slash, name = parts.path.rpartition("/")
     return urlunsplit(parts._replace(path=f"{folder}{slash}never-hinted-{name}"))

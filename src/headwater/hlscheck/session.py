@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 from headwater.hlscheck.fetch import Fetch, Request
 from headwater.hlscheck.observation import Exchange, Observation
+from headwater.hlscheck.urls import split
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class ProbeSettings:
         max_playlist_bytes: Of one playlist: a day of segments is about 10 MB.
         max_resource_bytes: Of one part, segment or init segment: 10 s at 50 Mbit/s.
         max_total_bytes: Of all downloads together; after that only playlists are loaded.
+        max_resources: Number of all downloads: half an hour of 200 ms parts of five renditions.
         concurrent_downloads: Parts and segments at a time; reloads and hints are not counted, they mostly wait.
         request_timeout_s: For what should come at once.
         min_poll_s: Between reloads of a playlist that does not block, whatever target duration it claims.
@@ -34,6 +36,7 @@ class ProbeSettings:
     max_playlist_bytes: int = 16 * 1024 * 1024
     max_resource_bytes: int = 64 * 1024 * 1024
     max_total_bytes: int = 2 * 1024 * 1024 * 1024
+    max_resources: int = 50_000
     concurrent_downloads: int = 6
     request_timeout_s: float = 20.0
     min_poll_s: float = 0.5
@@ -45,7 +48,7 @@ class ProbeSettings:
 
 def with_directives(url: str, **directives: int | str | None) -> str:
     """A playlist URL with delivery directives, its query sorted as clients must (6.3.2)."""
-    parts = urlsplit(url)
+    parts = split(url)
     query = [q for q in parse_qsl(parts.query, keep_blank_values=True) if not q[0].startswith("_HLS_")]
     query += [(f"_HLS_{name}", str(value)) for name, value in directives.items() if value is not None]
     return urlunsplit(parts._replace(query=urlencode(sorted(query))))
@@ -57,10 +60,17 @@ class Session:
     def __init__(self, fetch: Fetch, settings: ProbeSettings, observation: Observation, deadline: float) -> None:
         self.fetch, self.settings, self.observation, self.deadline = fetch, settings, observation, deadline
         self.downloads = asyncio.Semaphore(settings.concurrent_downloads)
-        self.bytes = 0
+        self.bytes = self.resources = 0
 
     def clock(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def admit(self) -> bool:
+        """Count one more download; False once the limit is reached."""
+        self.resources += 1
+        if self.resources == self.settings.max_resources:
+            self.observation.notes.append(f"downloads stopped after {self.settings.max_resources} resources")
+        return self.resources < self.settings.max_resources
 
     @property
     def over_budget(self) -> bool:

@@ -126,6 +126,7 @@ class Asked:
     url: str
     method: str
     loads: int
+    at: float
     msn: int | None = None
     part: int | None = None
     skip: bool = False
@@ -146,7 +147,7 @@ class Origin:
         blocks: Whether reloads with `_HLS_msn` are held.
         ends_at: Loop time at which the stream ends.
         lists: Decides how many parts a track has listed at a loop time, given the right number.
-        refuse_far: 400 for what is far ahead.
+        refuse_far_msn, refuse_far_part: 400 for what is far ahead.
         trickle: Seconds over which a part is sent.
     """
 
@@ -158,7 +159,8 @@ class Origin:
     blocks: bool = True
     waits_forever: bool = False
     ends_at: float | None = None
-    refuse_far: bool = True
+    refuse_far_msn: bool = True
+    refuse_far_part: bool = True
     part_needs_msn: bool = True
     holds_when_ended: bool = False
     holds_hints: bool = True
@@ -216,9 +218,7 @@ class Origin:
     def _skipped(self, state: State) -> int:
         track = state.track
         end = track.seconds(state.complete * PARTS)
-        return sum(
-            end - track.seconds((i + 1) * PARTS) >= 12.0 - 1e-9 for i in range(state.first, state.complete)
-        )
+        return sum(end - track.seconds((i + 1) * PARTS) >= 12.0 - 1e-9 for i in range(state.first, state.complete))
 
     def _segment(self, state: State, index: int, first: int) -> list[str]:
         lines = self._head(state, index, first)
@@ -258,8 +258,8 @@ class Origin:
         try:
             async with asyncio.timeout(request.timeout_s):
                 await self._serve(request, exchange)
-        except TimeoutError:
-            exchange.error = "no complete answer in time"
+        except (TimeoutError, ValueError) as error:
+            exchange.error = f"no complete answer: {error}"
             exchange.last_byte_at = clock()
         return exchange
 
@@ -308,6 +308,7 @@ class Origin:
             request.url,
             request.method,
             self.loads[name],
+            asyncio.get_running_loop().time(),
             int(msn) if msn is not None else None,
             int(part) if part is not None else None,
             "_HLS_skip" in query,
@@ -319,16 +320,18 @@ class Origin:
         cache = "max-age=1"
         if asked.part is not None and asked.msn is None and self.part_needs_msn:
             return 400, "", ""
-        if asked.msn is not None and self.blocks and (not state.ended or self.holds_when_ended):
+        if asked.msn is not None and (not state.ended or self.holds_when_ended):
             cache = "max-age=12"
             index, part = asked.msn - FIRST_MSN, asked.part
-            if self.refuse_far and (index > state.complete + 1 or (part or 0) > PARTS + 6):
+            if self.refuse_far_msn and index > state.complete + 1:
+                return 400, "", ""
+            if self.refuse_far_part and (part or 0) > PARTS + 6:
                 return 400, "", ""
             if part is not None and part >= PARTS and self.past_last_rolls:
                 index, part = index + 1, 0
-            if self.old_blocks and index < state.complete:
+            if self.old_blocks and part is None and index < state.complete:
                 index, part = state.complete + 1, None
-            if not await self._wait(asked.track, index, part):
+            if self.blocks and not await self._wait(asked.track, index, part):
                 return 503, "", ""
             state = self.state(asked.track, clock())
         return 200, self.playlist(asked, self.text(asked, state)), cache

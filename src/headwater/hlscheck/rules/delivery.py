@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from headwater.hlscheck.observation import (
     Exchange,
@@ -32,6 +31,7 @@ from headwater.hlscheck.rules.base import (
     snapshots,
     tls,
 )
+from headwater.hlscheck.urls import split
 
 PROMPT_S = 1.0  # "at once": what a slow network may take beside it
 TRICKLE_S = 0.1  # between first and last byte of a part, beside TRICKLE_SHARE of its duration
@@ -244,7 +244,7 @@ def hint_trickled(resource: Resource) -> Iterable[Evidence]:
     duration = resource.listed.duration if resource.listed and resource.listed.duration else 0.0
     fastest = _fastest(resource.rendition)
     # As slow as the part's own production, while the same server was several times faster with other resources.
-    if spread > max(TRICKLE_S, TRICKLE_SHARE * duration) and exchange.size / spread < fastest / 4:
+    if exchange.size and spread > max(TRICKLE_S, TRICKLE_SHARE * duration) and exchange.size / spread < fastest / 4:
         times = fastest * spread / exchange.size
         text = f"{exchange.size} bytes took {number(spread)} s from first to last; others came {times:.0f} times faster"
         yield answered(resource.rendition, exchange, text)
@@ -319,6 +319,21 @@ def available(resource: Resource) -> Iterable[Evidence]:
         yield answered(resource.rendition, resource.exchange, f"{resource.kind}: {resource.exchange.describe()}")
 
 
+@rule(
+    "byte-ranges",
+    "4.4.4.2",
+    Severity.MUST,
+    "A request for a listed byte range is answered with that range",
+    "Answer Range requests with 206; caches and servers in front must pass them on.",
+    over=lambda o: (r for r in resources(o) if r.byterange is not None and r.exchange.ok),
+)
+def byte_ranges(resource: Resource) -> Iterable[Evidence]:
+    if resource.whole_came:
+        assert resource.byterange is not None
+        text = f"bytes {resource.byterange[0]}-{resource.byterange[1]} were asked for, the whole resource came"
+        yield answered(resource.rendition, resource.exchange, text)
+
+
 def _head(probe: Probe) -> Iterable[Evidence]:
     get, head = probe.beside, probe.exchange
     assert get is not None
@@ -378,7 +393,7 @@ PLAYLIST_TYPES = ("application/vnd.apple.mpegurl", "audio/mpegurl", "application
 )
 def playlist_type_header(subject: tuple[str, Exchange]) -> Iterable[Evidence]:
     name, exchange = subject
-    path = urlsplit(exchange.url).path
+    path = split(exchange.url).path
     if _media_type(exchange) not in PLAYLIST_TYPES[:2] and not path.endswith((".m3u8", ".m3u")):
         yield Evidence(f"Content-Type is {_media_type(exchange) or 'absent'}", name, exchange.url)
 
@@ -491,7 +506,9 @@ def cache_live_playlist(snapshot: Snapshot) -> Iterable[Evidence]:
     needs=blocking,
 )
 def cache_blocking(snapshot: Snapshot) -> Iterable[Evidence]:
-    age, target = max_age(snapshot.exchange), snapshot.playlist.target_duration or 0
+    age, target = max_age(snapshot.exchange), snapshot.playlist.target_duration
+    if target is None:
+        return
     # Held too long it goes stale only by name; not cacheable at all, every viewer reaches the origin.
     if age is None or age < target or age > 6 * target:
         says = "nothing is said about caching" if age is None else f"cacheable for {age} s"
@@ -524,6 +541,6 @@ def cache_media(resource: Resource) -> Iterable[Evidence]:
     needs=low_latency_live,
 )
 def one_host(observation: Observation) -> Iterable[Evidence]:
-    hosts = {urlsplit(r.url).netloc: r for r in observation.renditions}
+    hosts = {split(r.url).netloc: r for r in observation.renditions}
     if len(hosts) > 1:
         yield Evidence(f"they are on {', '.join(sorted(hosts))}", "", observation.url)

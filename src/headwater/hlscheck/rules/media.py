@@ -41,6 +41,13 @@ def segment_of(rendition: Rendition, msn: int) -> Segment | None:
     return None
 
 
+def listed_segment(resource: Resource) -> Segment | None:
+    """A segment as it was listed when it was downloaded; the parent segment of a part as it was listed last."""
+    if isinstance(resource.listed, Segment):
+        return resource.listed
+    return segment_of(resource.rendition, resource.msn)
+
+
 def timescale(resource: Resource, track_id: int) -> int | None:
     header = track(resource, track_id)
     return header.timescale if header else None
@@ -48,7 +55,7 @@ def timescale(resource: Resource, track_id: int) -> int | None:
 
 def track(resource: Resource, track_id: int) -> TrackHeader | None:
     """The track header of a resource's track."""
-    init = init_of(resource.rendition, segment_of(resource.rendition, resource.msn))
+    init = init_of(resource.rendition, listed_segment(resource))
     return init.tracks.get(track_id) if init else None
 
 
@@ -89,7 +96,7 @@ def readable(resource: Resource) -> Iterable[Evidence]:
     over=with_media,
 )
 def map_present(resource: Resource) -> Iterable[Evidence]:
-    segment = segment_of(resource.rendition, resource.msn)
+    segment = listed_segment(resource)
     if segment is not None and segment.map is None:
         yield answered(resource.rendition, resource.exchange, "a fragment of MP4, and no EXT-X-MAP applies to it")
 
@@ -103,7 +110,7 @@ def map_present(resource: Resource) -> Iterable[Evidence]:
     over=with_media,
 )
 def tracks_in_map(resource: Resource) -> Iterable[Evidence]:
-    init = init_of(resource.rendition, segment_of(resource.rendition, resource.msn))
+    init = init_of(resource.rendition, listed_segment(resource))
     assert resource.media is not None
     if init is None:
         return
@@ -263,7 +270,7 @@ def decode_times(rendition: Rendition) -> Iterable[Evidence]:
     ends: dict[int, tuple[int, int]] = {}
     for msn in sorted(rendition.segments):
         resource = rendition.segments[msn]
-        listed = segment_of(rendition, msn)
+        listed = listed_segment(resource)
         if resource.media is None:
             continue
         for track_id, run in resource.media.runs.items():

@@ -15,7 +15,7 @@ from headwater.hlscheck.rules.base import (
     seen,
     several,
 )
-from headwater.hlscheck.rules.media import main_run, segment_of, timescale
+from headwater.hlscheck.rules.media import listed_segment, main_run, timescale
 
 REPORT_SLACK_S = 0.5  # how far apart in time two renditions' answers may be, beside one part target
 MAPPING_SLACK_S = 0.1  # of date to media time between renditions: composition offsets, edit lists, audio frames
@@ -95,6 +95,8 @@ def report_true(subject: tuple[Observation, Snapshot]) -> Iterable[Evidence]:
         )
         slack = REPORT_SLACK_S + (snapshot.playlist.part_target or 0.0)
         least, most = _positions(other, snapshot.at, slack)
+        if least is not None and most is not None and least > most:
+            continue  # it went back: other rules say so
         if (least is not None and told < least) or (most is not None and told > most):
             text = f"says {told[0]}.{told[1]} of {other.name}, which was at {_range(least, most)}"
             yield seen(snapshot, text, report.line)
@@ -160,7 +162,7 @@ def pdt_everywhere(observation: Observation) -> Iterable[Evidence]:
         yield Evidence(f"absent in {without}", "", observation.url)
 
 
-def _start(rendition: Rendition, resource: Resource) -> float | None:
+def _start(resource: Resource) -> float | None:
     """Presentation time of a segment's first sample in seconds."""
     run = main_run(resource)
     scale = timescale(resource, run.track_id) if run else None
@@ -172,8 +174,7 @@ def _start(rendition: Rendition, resource: Resource) -> float | None:
 def _mapping(rendition: Rendition) -> tuple[int, int, float] | None:
     """(MSN, line, date minus presentation time) of the newest segment that has both."""
     for msn in sorted(rendition.segments, reverse=True):
-        listed = segment_of(rendition, msn)
-        start = _start(rendition, rendition.segments[msn])
+        listed, start = listed_segment(rendition.segments[msn]), _start(rendition.segments[msn])
         if listed is not None and listed.program_date_time is not None and start is not None:
             return listed.discontinuity_number, listed.line, listed.program_date_time.timestamp() - start
     return None
@@ -215,7 +216,7 @@ def aligned(variants: list[Rendition]) -> Iterable[Evidence]:
     for rendition in variants[1:]:
         reference = variants[0]
         for msn in sorted(rendition.segments.keys() & reference.segments.keys()):
-            ours, theirs = _start(rendition, rendition.segments[msn]), _start(reference, reference.segments[msn])
+            ours, theirs = _start(rendition.segments[msn]), _start(reference.segments[msn])
             if ours is not None and theirs is not None and abs(ours - theirs) > ALIGNMENT_SLACK_S:
                 text = f"segment {msn} begins at {number(ours)} s, in {reference.name} at {number(theirs)} s"
                 yield Evidence(text, rendition.name, rendition.url)
@@ -235,8 +236,8 @@ def discontinuities_same(observation: Observation) -> Iterable[Evidence]:
     first: tuple[Rendition, dict[float, int]] | None = None
     for rendition in observation.renditions:
         numbers: dict[float, int] = {}
-        for msn, resource in rendition.segments.items():
-            listed, start = segment_of(rendition, msn), _start(rendition, resource)
+        for resource in rendition.segments.values():
+            listed, start = listed_segment(resource), _start(resource)
             if listed is not None and start is not None:
                 numbers[start] = listed.discontinuity_number
         if first is None:

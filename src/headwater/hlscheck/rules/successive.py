@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headwater.hlscheck.observation import Rendition
+from headwater.hlscheck.observation import Probe, ProbeKind, Rendition
 from headwater.hlscheck.playlist import Map, MediaPlaylist, Part, Segment
 from headwater.hlscheck.rules.base import (
     Evidence,
     Pair,
     Severity,
+    answered,
     live,
     low_latency_live,
     number,
     pairs,
+    probes,
     rule,
     seen,
 )
@@ -204,12 +206,11 @@ def _common_parts(before: tuple[Part, ...], segment: Segment) -> Iterable[tuple[
     Severity.MUST,
     "Nothing comes after EXT-X-ENDLIST",
     "Write EXT-X-ENDLIST only when the presentation has ended; a new one gets a new URL.",
-    over=pairs,
+    over=probes(ProbeKind.ENDED_DIRECTIVES),
 )
-def ended_goes_on(pair: Pair) -> Iterable[Evidence]:
-    older, newer = pair.older.playlist, pair.newer.playlist
-    if older.ended and not newer.ended:
-        yield seen(pair.newer, "EXT-X-ENDLIST was there and has gone")
+def ended_goes_on(probe: Probe) -> Iterable[Evidence]:
+    if probe.playlist is not None and not probe.playlist.ended:
+        yield answered(probe.rendition, probe.exchange, "EXT-X-ENDLIST was there and has gone")
 
 
 @rule(
