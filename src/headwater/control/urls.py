@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ API_PATH = "/client/v4"
 _WILDCARDS = frozenset({"0.0.0.0", "::", "", "*"})
 
 _HOST_LIMIT = 255
-_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_")
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Urls:
         bound = secure or self._addresses.http or ("127.0.0.1", 8080)
         scheme = "https" if secure else "http"
         if bound[0] in _WILDCARDS:
-            return f"{scheme}://{host if _is_host(host) else f'127.0.0.1:{bound[1]}'}"
+            known = _hostname(host) is not None
+            return f"{scheme}://{host if known else f'127.0.0.1:{bound[1]}'}"
         return f"{scheme}://{_join(*bound)}"
 
     def api(self) -> str:
@@ -66,7 +68,8 @@ class Urls:
         plain = self._addresses.rtmp
         name, port = plain or self._addresses.rtmps or ("127.0.0.1", 1935)
         if name in _WILDCARDS:
-            name = urlsplit(self.base(scheme, host)).hostname or "127.0.0.1"
+            public = urlsplit(self._public_url).hostname if self._public_url is not None else _hostname(host)
+            name = public or "127.0.0.1"
         secure = plain is None and self._addresses.rtmps is not None
         return f"{'rtmps' if secure else 'rtmp'}://{_join(name, port)}/live/"
 
@@ -75,5 +78,19 @@ def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _is_host(host: str | None) -> bool:
-    return host is not None and 0 < len(host) <= _HOST_LIMIT and _HOST_CHARACTERS.issuperset(host)
+def _hostname(host: str | None) -> str | None:
+    """The name or address in a `Host` header (RFC 9110, 7.2), or None where it is not one."""
+    if host is None or len(host) > _HOST_LIMIT:
+        return None
+    name, bracket, rest = host[1:].partition("]") if host.startswith("[") else ("", "", "")
+    if bracket:
+        try:
+            ipaddress.IPv6Address(name)
+        except ValueError:
+            return None
+        port = rest.removeprefix(":") if rest.startswith(":") else rest and "no port"
+    else:
+        name, _, port = host.partition(":")
+        if not name or not _NAME_CHARACTERS.issuperset(name):
+            return None
+    return name if not port or (port.isdecimal() and port.isascii() and len(port) <= 5) else None
