@@ -66,10 +66,12 @@ class EventWriter:
         self._written = written
         self._queue: deque[Event] = deque()
         self._progress: dict[str, SessionProgress] = {}
+        # How many events and how much progress has been taken, and how much of either is durable.
+        self._taken = self._durable = 0
+        self._progress_taken = self._progress_durable = 0
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._advanced = asyncio.Event()
         self._closing = False
         self._dropped = 0
         self._task: asyncio.Task[None] | None = None
@@ -81,15 +83,16 @@ class EventWriter:
         """Take an event; the `headwater.events.Listener` of the control plane."""
         if isinstance(event, SessionProgress):
             self._progress[event.session_id] = event  # bounded by the open sessions
+            self._progress_taken += 1
         elif self._has_room(event):
             if isinstance(event, SessionClosed):
                 self._progress.pop(event.session_id, None)  # the totals of the close are the newer ones
             self._queue.append(event)
+            self._taken += 1
             self._urgent.set()
         else:
             self._drop(event)
             return
-        self._idle.clear()
         self._wake.set()
 
     def _has_room(self, event: Event) -> bool:
@@ -105,21 +108,29 @@ class EventWriter:
         """Events that are not durable yet."""
         return len(self._queue) + len(self._progress)
 
-    async def settle(self, timeout_s: float) -> bool:
-        """Wait until everything taken so far is durable.
+    async def settle(self, timeout_s: float, *, progress: bool = False) -> bool:
+        """Wait until the events taken so far are durable.
+
+        Args:
+            progress: Whether to wait for progress too, which is otherwise in no hurry.
 
         Returns:
             False if that took longer than `timeout_s`.
         """
-        if self._idle.is_set():
+        wanted, wanted_progress = self._taken, self._progress_taken if progress else 0
+        if self._reached(wanted, wanted_progress):
             return True
         self._urgent.set()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
+                while not self._reached(wanted, wanted_progress):
+                    await self._advanced.wait()
         except TimeoutError:
             return False
         return True
+
+    def _reached(self, wanted: int, wanted_progress: int) -> bool:
+        return self._durable >= wanted and self._progress_durable >= wanted_progress
 
     async def close(self, timeout_s: float) -> None:
         """Write what is left, for at most `timeout_s`, and stop."""
@@ -137,14 +148,14 @@ class EventWriter:
 
     async def _run(self) -> None:
         while True:
-            if not self._queue and not self._progress:
-                self._idle.set()
+            if not self.waiting:
                 if self._closing:
                     return
                 await self._wake.wait()
             self._wake.clear()
-            await self._let_progress_gather()
-            await self._write_next()
+            if self.waiting:
+                await self._let_progress_gather()
+                await self._write_next()
 
     async def _let_progress_gather(self) -> None:
         if self._queue or self._closing:
@@ -159,7 +170,7 @@ class EventWriter:
         """Write one batch, however long that takes."""
         self._urgent.clear()
         batch = [self._queue[i] for i in range(min(len(self._queue), BATCH_LIMIT))]
-        progress = dict(self._progress)
+        progress, progress_taken = dict(self._progress), self._progress_taken
         delay = RETRY_FIRST_S
         while True:
             try:
@@ -172,6 +183,10 @@ class EventWriter:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MAX_S)
         self._forget(batch, progress)
+        self._durable += len(batch)
+        self._progress_durable = progress_taken
+        self._advanced.set()
+        self._advanced = asyncio.Event()
 
     def _forget(self, batch: list[Event], progress: dict[str, SessionProgress]) -> None:
         for _ in batch:

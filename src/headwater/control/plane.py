@@ -120,8 +120,8 @@ class ControlPlane:
         self.playbacks.forget()
 
     async def settle(self, timeout_s: float = 5.0) -> bool:
-        """Wait until all events so far are durable; False if that took too long."""
-        return await self._events.settle(timeout_s)
+        """Wait until all events so far, progress too, are durable; False if that took too long."""
+        return await self._events.settle(timeout_s, progress=True)
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
