@@ -1,0 +1,416 @@
+"""A publisher's RTMP connection, from the server's side; sans I/O.
+
+    HANDSHAKE ──C2──► IDLE ──publish──► DECIDING ──accept_publish──► PUBLISHING
+                       ▲                    │ reject                     │ FCUnpublish, closeStream, deleteStream
+                       │                    ▼                            │
+                       │                 CLOSED ◄──── reject ────────────┤
+                       └─────────────────────────────────────────────────┘
+
+In: bytes, and the time. Out: events (media among them), bytes to send, the time of the next timeout. After every call, what
+`data_to_send` returns must be sent. Deliberately absent: playing, shared objects, RTMPE, RTMPT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from headwater.errors import ProtocolError
+from headwater.protocols.rtmp import commands, messages
+from headwater.protocols.rtmp.commands import Command
+from headwater.protocols.rtmp.demuxer import Demuxer
+from headwater.protocols.rtmp.events import Event, Metadata, PublishEnded, PublishRequested, TimedOut
+from headwater.protocols.rtmp.handshake import RANDOM_SIZE, ServerHandshake
+from headwater.protocols.rtmp.messages import Message
+
+MAX_MESSAGE_STREAMS = 8
+"""Streams that one connection may create; encoders create one, some try twice."""
+
+FOURCCS = ("avc1", "hvc1", "av01", "vp09", "Opus", "mp4a", ".mp3")
+"""What enhanced RTMP codecs we take, as connect answers it."""
+
+_CAN_DECODE = 1
+_CAPS_MULTITRACK, _CAPS_MODEX, _CAPS_NANO_OFFSET = 2, 4, 8
+_NO_EVENTS: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Limits of one connection; `pipeline.ingest.settings` says why each has its value. Times are in seconds."""
+
+    handshake_timeout_s: float = 5.0
+    publish_timeout_s: float = 15.0
+    first_media_timeout_s: float = 20.0
+    idle_timeout_s: float = 4.25
+    stall_timeout_s: float = 20.0
+    max_unauthenticated_bytes: int = 512 * 1024
+    max_unauthenticated_message: int = 16 * 1024
+    max_message: int = 8 * 1024 * 1024
+    max_chunk_streams: int = 64
+    min_chunk_size: int = 128
+    chunk_size: int = 60_000
+    window_acknowledgement_size: int = 2_500_000
+
+
+class State(Enum):
+    HANDSHAKE = auto()
+    IDLE = auto()
+    DECIDING = auto()
+    PUBLISHING = auto()
+    CLOSED = auto()
+
+
+class ServerSession:
+    """One connection.
+
+    Attributes:
+        state: Where it stands, see the module's table.
+        media_messages: Audio and video messages handed out.
+    """
+
+    __slots__ = (
+        "_acknowledge_at",
+        "_app",
+        "_chunk_size",
+        "_commands",
+        "_demuxer",
+        "_encoder",
+        "_fc_published",
+        "_handshake",
+        "_last_heard",
+        "_last_media",
+        "_limits",
+        "_opened",
+        "_out",
+        "_ping_sent",
+        "_publish_stream",
+        "_received",
+        "_started",
+        "_streams",
+        "_window",
+        "media_messages",
+        "state",
+    )
+
+    def __init__(self, limits: SessionLimits, *, random: bytes, now: float) -> None:
+        """
+        Args:
+            random: `RANDOM_SIZE` random bytes for the handshake.
+            now: Seconds on the clock that every later `now` is from.
+        """
+        assert len(random) == RANDOM_SIZE
+        self.state = State.HANDSHAKE
+        self.media_messages = 0
+        self._limits = limits
+        self._handshake: ServerHandshake | None = ServerHandshake(random)
+        self._demuxer = Demuxer(
+            max_message=limits.max_unauthenticated_message,
+            max_chunk_streams=limits.max_chunk_streams,
+            min_chunk_size=limits.min_chunk_size,
+        )
+        self._out = bytearray()
+        self._chunk_size = messages.DEFAULT_CHUNK_SIZE
+        self._received = 0
+        self._window = 0
+        self._acknowledge_at = 1 << 62
+        self._opened = self._last_heard = self._last_media = self._started = now
+        self._ping_sent = False
+        self._app: str | None = None
+        self._encoder = ""
+        self._streams: set[int] = set()
+        self._publish_stream = 0
+        self._fc_published = ""
+        self._commands: dict[str, Callable[[Command, int], Event | None]] = {
+            "connect": self._on_connect,
+            "createStream": self._on_create_stream,
+            "publish": self._on_publish,
+            "FCPublish": self._on_fc_publish,
+            "releaseStream": self._on_courtesy,
+            "getStreamLength": self._on_courtesy,
+            "_checkbw": self._on_courtesy,
+            "checkBandwidth": self._on_courtesy,
+            "FCUnpublish": self._on_fc_unpublish,
+            "closeStream": self._on_close_stream,
+            "deleteStream": self._on_delete_stream,
+            "play": self._on_play,
+            "play2": self._on_play,
+        }
+
+    def receive_data(self, data: bytes, now: float) -> Sequence[Event]:
+        """Take bytes from the publisher, cut anywhere.
+
+        Returns:
+            What they mean, in order. Audio and video come as `Message` tuples, and only while publishing or deciding.
+
+        Raises:
+            ProtocolError: the publisher broke the protocol or a limit; close the connection.
+        """
+        self._last_heard = now
+        self._received += len(data)
+        if self.state is not State.PUBLISHING:
+            if self.state is State.CLOSED:
+                return _NO_EVENTS
+            if self._received > self._limits.max_unauthenticated_bytes:
+                raise ProtocolError("too much was sent before a publish was admitted (max_unauthenticated_bytes)")
+            if self._handshake is not None:
+                data = self._shake_hands(data)
+        received = self._demuxer.feed(data)
+        if self._received >= self._acknowledge_at:
+            self._out += messages.acknowledgement(self._received)
+            self._acknowledge_at = self._received + self._window // 2
+        if not received:
+            return _NO_EVENTS
+        events: list[Event] = []
+        for message in received:
+            if message[0] == messages.VIDEO or message[0] == messages.AUDIO:
+                if self._publish_stream:
+                    events.append(message)
+            else:
+                self._control(message, events)
+        if events:
+            self.media_messages += len(events)
+            self._last_media = now
+        return events
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent now; each byte is returned once."""
+        if not self._out:
+            return b""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` is due, on the clock of `now`; None when closed."""
+        limits = self._limits
+        if self.state is State.CLOSED:
+            return None
+        if self.state is State.HANDSHAKE:
+            return self._opened + limits.handshake_timeout_s
+        if self.state is not State.PUBLISHING:
+            return self._started + limits.publish_timeout_s
+        if self._last_media == self._started:
+            return self._started + limits.first_media_timeout_s
+        silent = limits.idle_timeout_s if self._ping_sent else limits.idle_timeout_s / 2
+        return min(self._last_heard + silent, self._last_media + limits.stall_timeout_s)
+
+    def handle_timeout(self, now: float) -> Sequence[Event]:
+        """Let time pass: says that a wait has run out, or asks a silent publisher for a sign of life.
+
+        A publisher that is silent is lost after `idle_timeout_s`. Half-way it is pinged: one that has nothing to send (a
+        slide, a paused source) answers, and then may stay without media for `stall_timeout_s`.
+        """
+        due = self.next_timeout()
+        if self._ping_sent and now - self._last_heard < self._limits.idle_timeout_s / 2:
+            self._ping_sent = False
+            due = self.next_timeout()
+        if due is None or now < due:
+            return _NO_EVENTS
+        limits = self._limits
+        if self.state is State.HANDSHAKE:
+            return self._time_out("handshake_timeout_s", "the handshake was not finished in time")
+        if self.state is not State.PUBLISHING:
+            return self._time_out("publish_timeout_s", "no publish came in time")
+        if self._last_media == self._started:
+            return self._time_out("first_media_timeout_s", "no media came after the publish")
+        if now >= self._last_media + limits.stall_timeout_s:
+            return self._time_out("stall_timeout_s", "the publisher is there and sends no media")
+        if now >= self._last_heard + limits.idle_timeout_s:
+            return self._time_out("idle_timeout_s", "nothing was received from the publisher")
+        self._ping_sent = True
+        self._out += messages.user_control(messages.PING_REQUEST, int(now * 1000))
+        return _NO_EVENTS
+
+    def accept_publish(self, now: float) -> None:
+        """Answer PublishRequested: media is welcome. Raises the limits to those of an admitted publisher."""
+        assert self.state is State.DECIDING
+        self.state = State.PUBLISHING
+        self._started = self._last_media = self._last_heard = now
+        self._demuxer.max_message = self._limits.max_message
+        self._out += messages.user_control(messages.STREAM_BEGIN, self._publish_stream)
+        if self._fc_published:
+            self._status("status", "NetStream.Publish.Start", "publishing", name="onFCPublish")
+        self._status("status", "NetStream.Publish.Start", "publishing")
+
+    def reject(self, code: str, description: str) -> None:
+        """Refuse the publish, or end it, and say why; the connection is to be closed when this is sent.
+
+        Args:
+            code: NetStream.Publish.BadName, NetStream.Publish.Denied or NetStream.Publish.Rejected: OBS stops at each.
+            description: One sentence; ffmpeg and OBS show it in their logs.
+        """
+        if self.state is State.CLOSED:
+            return
+        if self._fc_published:
+            self._status("error", code, description, name="onFCPublish")
+        self._status("error", code, description)
+        self.close()
+
+    def close(self) -> None:
+        """No more is to come: later bytes are ignored."""
+        self.state = State.CLOSED
+        self._publish_stream = 0
+
+    def _time_out(self, limit: str, description: str) -> Sequence[Event]:
+        self.close()
+        return (TimedOut(limit, description),)
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        assert self._handshake is not None
+        rest = self._handshake.receive(data)
+        self._out += self._handshake.output
+        self._handshake.output = b""
+        if rest is None:
+            return b""
+        self._handshake = None
+        self.state = State.IDLE
+        return rest
+
+    def _control(self, message: Message, events: list[Event]) -> None:
+        """Everything that is not audio or video."""
+        type_id, stream_id, timestamp, payload = message
+        if type_id in (messages.COMMAND_AMF0, messages.COMMAND_AMF3):
+            event = self._on_command(commands.decode(payload), stream_id)
+            if event is not None:
+                events.append(event)
+        elif type_id in (messages.DATA_AMF0, messages.DATA_AMF3):
+            self._on_data(payload, events)
+        elif type_id == messages.USER_CONTROL:
+            if payload[:2] == b"\0\6":
+                self._out += messages.user_control(messages.PING_RESPONSE, int.from_bytes(payload[2:6], "big"))
+        elif type_id == messages.WINDOW_ACKNOWLEDGEMENT_SIZE:
+            self._set_window(int.from_bytes(payload[:4], "big"))
+        elif type_id == messages.AGGREGATE and self._publish_stream:
+            for inner in messages.split_aggregate(timestamp, payload):
+                if inner[0] in (messages.AUDIO, messages.VIDEO):
+                    events.append(inner)
+                elif inner[0] in (messages.DATA_AMF0, messages.DATA_AMF3):
+                    self._on_data(inner[3], events)
+        # Acknowledgements and bandwidth limits bind a sender of media; what we send is a few hundred bytes. Shared objects
+        # and unknown types are skipped, as 7.1 wants of extensions.
+
+    def _set_window(self, size: int) -> None:
+        """The publisher wants an acknowledgement at least so often (5.4.4); it gets one at half of it."""
+        self._window = size
+        self._acknowledge_at = self._received + size // 2 if size else 1 << 62
+
+    def _on_data(self, payload: bytes, events: list[Event]) -> None:
+        """onMetaData, bare or inside @setDataFrame; other script data is skipped."""
+        if not self._publish_stream:
+            return
+        values = commands.decode_values(payload)
+        if values[:1] == ["@setDataFrame"]:
+            values = values[1:]
+        if len(values) > 1 and values[0] == "onMetaData" and isinstance(values[1], dict):
+            events.append(Metadata(values[1]))
+
+    def _on_command(self, command: Command, stream_id: int) -> Event | None:
+        handler = self._commands.get(command.name)
+        if handler is None:
+            # FMS answers an unknown command with an error; encoders ignore it, and none waits for more.
+            if command.transaction:
+                self._error(command, "NetConnection.Call.Failed", "this server does not know that command")
+            return None
+        if self._app is None and command.name != "connect":
+            raise ProtocolError("a command came before connect")
+        return handler(command, stream_id)
+
+    def _on_connect(self, command: Command, _: int) -> None:
+        if self._app is not None:
+            raise ProtocolError("connect came twice")
+        properties = command.properties()
+        app, encoder = properties.get("app"), properties.get("flashVer")
+        self._app = app[: commands.MAX_NAME] if isinstance(app, str) else ""
+        self._encoder = encoder[: commands.MAX_NAME] if isinstance(encoder, str) else ""
+        limits = self._limits
+        self._out += messages.window_acknowledgement_size(limits.window_acknowledgement_size)
+        self._out += messages.set_peer_bandwidth(limits.window_acknowledgement_size)
+        self._out += messages.set_chunk_size(limits.chunk_size)
+        self._chunk_size = limits.chunk_size
+        self._result(command, _server_properties(), _connect_information(properties))
+
+    def _on_create_stream(self, command: Command, _: int) -> None:
+        if len(self._streams) >= MAX_MESSAGE_STREAMS:
+            self._error(command, "NetConnection.Call.Failed", f"{MAX_MESSAGE_STREAMS} streams exist already")
+            return
+        number = next(number for number in range(1, MAX_MESSAGE_STREAMS + 1) if number not in self._streams)
+        self._streams.add(number)
+        self._result(command, None, number)
+
+    def _on_courtesy(self, command: Command, _: int) -> None:
+        """What encoders ask by habit; some wait for the answer."""
+        self._result(command, None, None)
+
+    def _on_fc_publish(self, command: Command, _: int) -> None:
+        self._fc_published = "yes"
+        self._result(command, None, None)
+
+    def _on_publish(self, command: Command, stream_id: int) -> Event | None:
+        if self._publish_stream:
+            self._status("error", "NetStream.Publish.BadName", "this connection publishes already")
+            return None
+        self._publish_stream = stream_id or 1
+        self.state = State.DECIDING
+        return PublishRequested(self._app or "", command.text(1), self._encoder)
+
+    def _on_fc_unpublish(self, command: Command, _: int) -> Event | None:
+        self._fc_published = ""
+        self._result(command, None, None)
+        return self._end_publish(command)
+
+    def _on_close_stream(self, command: Command, stream_id: int) -> Event | None:
+        return self._end_publish(command) if stream_id in (0, self._publish_stream) else None
+
+    def _on_delete_stream(self, command: Command, _: int) -> Event | None:
+        number = command.arguments[1] if len(command.arguments) > 1 else None
+        if isinstance(number, float) and number == number:
+            self._streams.discard(int(number) if abs(number) < 1 << 31 else 0)
+        return self._end_publish(command) if number in (None, self._publish_stream) else None
+
+    def _end_publish(self, command: Command) -> Event | None:
+        if not self._publish_stream:
+            return None
+        self._status("status", "NetStream.Unpublish.Success", "the publish has ended")
+        self._publish_stream = 0
+        self.state = State.CLOSED
+        return PublishEnded(command.name)
+
+    def _on_play(self, _: Command, stream_id: int) -> None:
+        self._out += commands.status(
+            stream_id,
+            "error",
+            "NetStream.Play.Failed",
+            "playback is not offered over RTMP; use the livestream's playback URL",
+            chunk_size=self._chunk_size,
+        )
+
+    def _result(self, command: Command, *values: object) -> None:
+        if command.transaction:
+            self._out += commands.result(command.transaction, *values, chunk_size=self._chunk_size)
+
+    def _error(self, command: Command, code: str, description: str) -> None:
+        self._out += commands.error(command.transaction, code, description, chunk_size=self._chunk_size)
+
+    def _status(self, level: str, code: str, description: str, *, name: str = "onStatus") -> None:
+        self._out += commands.status(
+            self._publish_stream, level, code, description, name=name, chunk_size=self._chunk_size
+        )
+
+
+def _server_properties() -> dict[str, object]:
+    # Old encoders look at the version of Adobe's server before they use FCPublish and H.264.
+    return {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31.0, "mode": 1.0}
+
+
+def _connect_information(properties: dict[str, object]) -> dict[str, object]:
+    """The second answer to connect; with enhanced RTMP's abilities where the publisher named its own (v2, connect)."""
+    information = commands.status_object("status", "NetConnection.Connect.Success", "connected")
+    encoding = properties.get("objectEncoding")
+    information["objectEncoding"] = 3.0 if encoding == 3 else 0.0
+    if any(key in properties for key in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx")):
+        information["fourCcList"] = list(FOURCCS)
+        information["videoFourCcInfoMap"] = {fourcc: _CAN_DECODE for fourcc in FOURCCS[:4]}
+        information["audioFourCcInfoMap"] = {fourcc: _CAN_DECODE for fourcc in FOURCCS[4:]}
+        information["capsEx"] = _CAPS_MULTITRACK | _CAPS_MODEX | _CAPS_NANO_OFFSET
+    return information
