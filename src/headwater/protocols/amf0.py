@@ -1,8 +1,8 @@
 """Action Message Format 0: the values inside RTMP commands and FLV script data.
 
-In: bytes of a stranger. Out: None, bool, float, str, dict, list, `Date`, `TypedObject`; and back to bytes, with `EcmaArray`
-for the marker that onMetaData wants. The limits (`MAX_DEPTH`, `MAX_ENTRIES`, see amf3) bound what one message can make us
-build. Deliberately absent: recordsets and movie clips, which the format itself reserves.
+In: bytes of a stranger. Out: None, bool, float, str, dict, list, `Date`, `TypedObject`; and back to bytes, with
+    `EcmaArray` for the marker that onMetaData wants. The limits (`MAX_DEPTH`, `MAX_ENTRIES`, see amf3) bound what one
+    message can make us build. Deliberately absent: recordsets and movie clips, which the format itself reserves.
 
 Source: Action Message Format AMF 0, Adobe Systems, 2007; section numbers are its own.
 """
@@ -158,8 +158,7 @@ class Decoder:
             raise ProtocolError("AMF0: strict array longer than its message")
         values: list[object] = []
         self._references.append(values)
-        for _ in range(count):
-            values.append(self.value(depth))
+        values.extend(self.value(depth) for _ in range(count))
         return values
 
 

@@ -1,8 +1,8 @@
 """Action Message Format 3: values behind AMF0's avmplus marker, as Flash-era encoders may send them.
 
 In: bytes of a stranger. Out: None, bool, int, float, str, bytes, dict, list, `Date`, `TypedObject`. Decoding only: we
-answer in AMF0, which every RTMP publisher reads. Deliberately absent: externalizable classes, whose bytes only their class
-can read; they are a ProtocolError.
+answer in AMF0, which every RTMP publisher reads. Deliberately absent: externalizable classes, whose bytes only their
+class can read; they are a ProtocolError.
 
 Source: Action Message Format AMF 3, Adobe Systems, 2013; section numbers are its own.
 """
@@ -16,7 +16,8 @@ from typing import NamedTuple, TypeVar
 from headwater.errors import ProtocolError
 
 MAX_DEPTH = 16
-"""Nested containers. Commands and metadata nest two or three deep; the stack of the interpreter holds many times this."""
+"""Nested containers. Commands and metadata nest two or three deep; the stack of the interpreter holds many times
+this."""
 
 MAX_ENTRIES = 2048
 """Values in one message. The largest onMetaData seen holds some 60; a key-frame index of a file a few hundred."""
@@ -246,7 +247,8 @@ class _Decoder:
         return members
 
     def _check_size(self, count: int, item_size: int) -> None:
-        """Refuse a count that the remaining bytes cannot hold, or that MAX_ENTRIES forbids, before anything is built."""
+        """Refuse a count that the remaining bytes cannot hold, or that MAX_ENTRIES forbids, before anything is
+        built."""
         if count * item_size > len(self.data) - self.position:
             raise ProtocolError("AMF3: more items than the message holds")
         if count > MAX_ENTRIES:

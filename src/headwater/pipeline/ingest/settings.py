@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headwater.protocols.rtmp.server import SessionLimits
+
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
@@ -17,12 +19,12 @@ class IngestSettings:
         publish_timeout_s: From the connection to an admitted publish; encoders take under two seconds.
         admit_timeout_s: How long the gate may take to decide.
         first_media_timeout_s: From the admitted publish to the first media; encoders start up meanwhile.
-        idle_timeout_s: Nothing at all received from an admitted publisher: it is taken for lost (checked every 0.5 s, so
-            that it is noticed within 5 s). Encoders send audio or video many times a second, and OBS sends silence.
+        idle_timeout_s: Nothing at all received from an admitted publisher: it is taken for lost (checked every 0.5 s,
+            so that it is noticed within 5 s). Encoders send audio or video many times a second, and OBS sends silence.
         stall_timeout_s: A publisher that answers pings but sends no media is let go after this.
         linger_s: How long a refused publisher may take to read why, before the connection is cut.
-        max_unauthenticated_bytes: Received before the publish is admitted: handshake, connect, publish, and what follows
-            in the same packets.
+        max_unauthenticated_bytes: Received before the publish is admitted: handshake, connect, publish, and what
+            follows in the same packets.
         max_unauthenticated_message: One message before the publish is admitted; connect takes 300 to 2,000 bytes.
         max_message: One message of an admitted publisher; the largest key frames (2160p, 100 Mbit/s) are below 4 MB.
         max_chunk_streams: Chunk streams in use by one connection; encoders use 3 to 6.
@@ -45,7 +47,7 @@ class IngestSettings:
     idle_timeout_s: float = 4.25
     stall_timeout_s: float = 20.0
     linger_s: float = 2.0
-    max_unauthenticated_bytes: int = 256 * 1024
+    max_unauthenticated_bytes: int = 512 * 1024
     max_unauthenticated_message: int = 16 * 1024
     max_message: int = 8 * 1024 * 1024
     max_chunk_streams: int = 64
@@ -56,3 +58,20 @@ class IngestSettings:
     write_buffer: int = 64 * 1024
     max_video_tracks: int = 1
     max_audio_tracks: int = 1
+
+    def session_limits(self) -> SessionLimits:
+        """Those of one connection's protocol."""
+        return SessionLimits(
+            handshake_timeout_s=self.handshake_timeout_s,
+            publish_timeout_s=self.publish_timeout_s,
+            first_media_timeout_s=self.first_media_timeout_s,
+            idle_timeout_s=self.idle_timeout_s,
+            stall_timeout_s=self.stall_timeout_s,
+            max_unauthenticated_bytes=self.max_unauthenticated_bytes,
+            max_unauthenticated_message=self.max_unauthenticated_message,
+            max_message=self.max_message,
+            max_chunk_streams=self.max_chunk_streams,
+            min_chunk_size=self.min_chunk_size,
+            chunk_size=self.chunk_size,
+            window_acknowledgement_size=self.window_acknowledgement_size,
+        )

@@ -69,7 +69,9 @@ def error(transaction: float, code: str, description: str, *, chunk_size: int) -
     return chunked(COMMAND_CHUNK_STREAM, COMMAND_AMF0, 0, 0, payload, chunk_size)
 
 
-def status(stream_id: int, level: str, code: str, description: str, *, name: str = "onStatus", chunk_size: int) -> bytes:
+def status(
+    stream_id: int, level: str, code: str, description: str, *, name: str = "onStatus", chunk_size: int
+) -> bytes:
     """onStatus, or another command of its form, on a message stream (7.2.2)."""
     payload = amf0.encode_all(name, 0, None, status_object(level, code, description))
     return chunked(STATUS_CHUNK_STREAM, COMMAND_AMF0, stream_id, 0, payload, chunk_size)

@@ -1,11 +1,12 @@
 """The chunk stream, read: bytes in, whole messages out (RTMP 1.0, 5.3).
 
-    chunk:  basic header (1, 2, 3) | message header (11, 7, 3, 0) | extended timestamp (0, 4) | data (up to the chunk size)
+    chunk:  basic header (1, 2, 3) | message header (11, 7, 3, 0) | extended timestamp (0, 4) | data (up to the chunk
+        size)
 
 Work is done per message, never per chunk. Between the chunks of one message stand type-3 headers, all alike, at equal
-distances; if nothing is interleaved they are compared with one strided slice and deleted with another. Where the compare
-stops early, the chunks before that place are taken in one piece and the next header is read on its own: the general case is
-the same code, cut at a smaller place.
+distances; if nothing is interleaved they are compared with one strided slice and deleted with another. Where the
+compare stops early, the chunks before that place are taken in one piece and the next header is read on its own: the
+general case is the same code, cut at a smaller place.
 
        |<- chunk size ->|H|<- chunk size ->|H|<- rest ->|        region[chunk_size::stride] == H H
 
@@ -33,8 +34,8 @@ class _ChunkStream:
         """Basic header of its type-3 chunks."""
         self.timestamp = 0
         self.delta = 0
-        """The timestamp field of the last header that had one: absolute (type 0) or a difference (types 1 and 2). A message
-        that begins with a type-3 header adds it in either case (5.3.1.2.4); ffmpeg counts on that."""
+        """The timestamp field of the last header that had one: absolute (type 0) or a difference (types 1 and 2). A
+        message that begins with a type-3 header adds it in either case (5.3.1.2.4); ffmpeg counts on that."""
         self.extended = b""
         """The four bytes of the extended timestamp, empty if the last header had none."""
         self.length = 0
@@ -48,7 +49,8 @@ class Demuxer:
     """Reassembles messages.
 
     Attributes:
-        max_message: Longest message taken, bytes; may be raised later on. Unfinished messages together are held to it too.
+        max_message: Longest message taken, bytes; may be raised later on. Unfinished messages together are held to it
+            too.
         chunk_size: What the peer announced last.
     """
 

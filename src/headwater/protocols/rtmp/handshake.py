@@ -1,12 +1,13 @@
-"""The handshake, plain and with digests (RTMP 1.0, 5.2; the digest form is Adobe's later addition, known from practice).
+"""The handshake, plain and with digests (RTMP 1.0, 5.2; the digest form is Adobe's later addition, known from
+practice).
 
     client                     server
     C0 (1)  C1 (1536)  ─────►
                        ◄─────  S0 (1)  S1 (1536)  S2 (1536)
     C2 (1536)          ─────►
 
-A client that gives a version in C1 may have hidden an HMAC-SHA256 in it and expects one in S1 and S2; one with zeros gets
-the plain form. C2 is read and not compared: encoders differ in what they echo, and nothing depends on it.
+A client that gives a version in C1 may have hidden an HMAC-SHA256 in it and expects one in S1 and S2; one with zeros
+gets the plain form. C2 is read and not compared: encoders differ in what they echo, and nothing depends on it.
 """
 
 from __future__ import annotations

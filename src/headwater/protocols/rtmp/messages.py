@@ -41,9 +41,7 @@ DEFAULT_CHUNK_SIZE = 128
 """Both ways until a Set Chunk Size says otherwise (5.4.1)."""
 
 
-def chunked(
-    chunk_stream: int, type_id: int, stream_id: int, timestamp: int, payload: bytes, chunk_size: int
-) -> bytes:
+def chunked(chunk_stream: int, type_id: int, stream_id: int, timestamp: int, payload: bytes, chunk_size: int) -> bytes:
     """One message as chunks: a type-0 header, then type-3 headers (RTMP 1.0, 5.3.1).
 
     Args:

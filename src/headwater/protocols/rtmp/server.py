@@ -1,13 +1,14 @@
 """A publisher's RTMP connection, from the server's side; sans I/O.
 
     HANDSHAKE ──C2──► IDLE ──publish──► DECIDING ──accept_publish──► PUBLISHING
-                       ▲                    │ reject                     │ FCUnpublish, closeStream, deleteStream
-                       │                    ▼                            │
-                       │                 CLOSED ◄──── reject ────────────┤
-                       └─────────────────────────────────────────────────┘
+                                            │                            │
+                              reject, FCUnpublish, closeStream, deleteStream, a wait that runs out
+                                            └──────────► CLOSED ◄────────┘
 
-In: bytes, and the time. Out: events (media among them), bytes to send, the time of the next timeout. After every call, what
-`data_to_send` returns must be sent. Deliberately absent: playing, shared objects, RTMPE, RTMPT.
+A connection publishes once: encoders that publish again connect again.
+
+In: bytes, and the time. Out: events (media among them), bytes to send, the time of the next timeout. After every call,
+    what `data_to_send` returns must be sent. Deliberately absent: playing, shared objects, RTMPE, RTMPT.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class ServerSession:
         self._encoder = ""
         self._streams: set[int] = set()
         self._publish_stream = 0
-        self._fc_published = ""
+        self._fc_published = False
         self._commands: dict[str, Callable[[Command, int], Event | None]] = {
             "connect": self._on_connect,
             "createStream": self._on_create_stream,
@@ -173,6 +174,11 @@ class ServerSession:
             self._last_media = now
         return events
 
+    @property
+    def bytes_received(self) -> int:
+        """All bytes taken so far."""
+        return self._received
+
     def data_to_send(self) -> bytes:
         """What is to be sent now; each byte is returned once."""
         if not self._out:
@@ -190,7 +196,7 @@ class ServerSession:
             return self._opened + limits.handshake_timeout_s
         if self.state is not State.PUBLISHING:
             return self._started + limits.publish_timeout_s
-        if self._last_media == self._started:
+        if not self.media_messages:
             return self._started + limits.first_media_timeout_s
         silent = limits.idle_timeout_s if self._ping_sent else limits.idle_timeout_s / 2
         return min(self._last_heard + silent, self._last_media + limits.stall_timeout_s)
@@ -198,8 +204,8 @@ class ServerSession:
     def handle_timeout(self, now: float) -> Sequence[Event]:
         """Let time pass: says that a wait has run out, or asks a silent publisher for a sign of life.
 
-        A publisher that is silent is lost after `idle_timeout_s`. Half-way it is pinged: one that has nothing to send (a
-        slide, a paused source) answers, and then may stay without media for `stall_timeout_s`.
+        A publisher that is silent is lost after `idle_timeout_s`. Half-way it is pinged: one that has nothing to send
+        (a slide, a paused source) answers, and then may stay without media for `stall_timeout_s`.
         """
         due = self.next_timeout()
         if self._ping_sent and now - self._last_heard < self._limits.idle_timeout_s / 2:
@@ -212,7 +218,7 @@ class ServerSession:
             return self._time_out("handshake_timeout_s", "the handshake was not finished in time")
         if self.state is not State.PUBLISHING:
             return self._time_out("publish_timeout_s", "no publish came in time")
-        if self._last_media == self._started:
+        if not self.media_messages:
             return self._time_out("first_media_timeout_s", "no media came after the publish")
         if now >= self._last_media + limits.stall_timeout_s:
             return self._time_out("stall_timeout_s", "the publisher is there and sends no media")
@@ -287,8 +293,8 @@ class ServerSession:
                     events.append(inner)
                 elif inner[0] in (messages.DATA_AMF0, messages.DATA_AMF3):
                     self._on_data(inner[3], events)
-        # Acknowledgements and bandwidth limits bind a sender of media; what we send is a few hundred bytes. Shared objects
-        # and unknown types are skipped, as 7.1 wants of extensions.
+        # Acknowledgements and bandwidth limits bind a sender of media; what we send is a few hundred bytes. Shared
+        # objects and unknown types are skipped, as 7.1 wants of extensions.
 
     def _set_window(self, size: int) -> None:
         """The publisher wants an acknowledgement at least so often (5.4.4); it gets one at half of it."""
@@ -343,7 +349,7 @@ class ServerSession:
         self._result(command, None, None)
 
     def _on_fc_publish(self, command: Command, _: int) -> None:
-        self._fc_published = "yes"
+        self._fc_published = True
         self._result(command, None, None)
 
     def _on_publish(self, command: Command, stream_id: int) -> Event | None:
@@ -355,7 +361,7 @@ class ServerSession:
         return PublishRequested(self._app or "", command.text(1), self._encoder)
 
     def _on_fc_unpublish(self, command: Command, _: int) -> Event | None:
-        self._fc_published = ""
+        self._fc_published = False
         self._result(command, None, None)
         return self._end_publish(command)
 
@@ -410,7 +416,7 @@ def _connect_information(properties: dict[str, object]) -> dict[str, object]:
     information["objectEncoding"] = 3.0 if encoding == 3 else 0.0
     if any(key in properties for key in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx")):
         information["fourCcList"] = list(FOURCCS)
-        information["videoFourCcInfoMap"] = {fourcc: _CAN_DECODE for fourcc in FOURCCS[:4]}
-        information["audioFourCcInfoMap"] = {fourcc: _CAN_DECODE for fourcc in FOURCCS[4:]}
+        information["videoFourCcInfoMap"] = dict.fromkeys(FOURCCS[:4], _CAN_DECODE)
+        information["audioFourCcInfoMap"] = dict.fromkeys(FOURCCS[4:], _CAN_DECODE)
         information["capsEx"] = _CAPS_MULTITRACK | _CAPS_MODEX | _CAPS_NANO_OFFSET
     return information
