@@ -102,6 +102,15 @@ class SessionRecorder:
             self._closing = asyncio.create_task(self._close())
         return await asyncio.shield(self._closing)
 
+    async def discard(self) -> None:
+        """End the recording and delete it; cheaper than `close` where it is not to be kept. Idempotent.
+
+        Raises:
+            OperatorError: the file system refuses.
+        """
+        await self._sink.release()
+        await asyncio.to_thread(delete, self.path)
+
     async def _close(self) -> Recording | None:
         await self._sink.release()
         return await asyncio.to_thread(self._complete)

@@ -18,6 +18,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 _IOV_MAX = 1024  # Linux and macOS both: buffers in one pwritev
+_datasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,11 @@ class DiskWriter:
         self._jobs: deque[tuple[RecordingSink, Kind, bytes]] = deque()
         self._wake = threading.Event()
         self._stopping = False
+        self._ended = False  # the thread, or what it would have been
         self._thread: threading.Thread | None = None
         self._bytes_in = 0  # only the event loop adds
         self._bytes_out = 0  # only the thread adds
-        self._sinks: set[RecordingSink] = set()  # the thread's own: the open ones
+        self._sinks: set[RecordingSink] = set()  # not yet released; the thread looks at copies
         self._cpu_s = 0.0
 
     @property
@@ -119,6 +121,7 @@ class DiskWriter:
         """
         assert not self._stopping, "a recording was begun after the writer was stopped"
         sink = RecordingSink(self, path, index_path, start)
+        self._sinks.add(sink)
         self._put(sink, Kind.OPEN, b"")
         return sink
 
@@ -128,8 +131,13 @@ class DiskWriter:
         self._wake.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+        self._ended = True
 
     def _put(self, sink: RecordingSink, kind: Kind, data: bytes) -> None:
+        if self._ended:
+            sink._fail("the disk writer has ended")
+            _resolve(sink._released)
+            return
         if self._bytes_in - self._bytes_out + len(data) > self.settings.queue_limit_bytes:
             sink._fail(f"the disk is too slow: {self.queued_bytes} bytes are waiting (queue_limit_bytes)")
             return
@@ -144,26 +152,30 @@ class DiskWriter:
     # What follows runs in the thread.
 
     def _run(self) -> None:
-        while True:
-            self._wake.wait(self._until_sync_s())
-            if self._wake.is_set() and not self._stopping:
-                time.sleep(self.settings.gather_ms / 1000)
-            stopping = self._stopping
-            self._wake.clear()
-            self._drain()
-            self._sync_due(time.monotonic())
-            self._cpu_s = time.thread_time()
-            if stopping and not self._jobs:
-                break
-        for sink in list(self._sinks):
-            self._release(sink)
+        try:
+            while not (self._stopping and not self._jobs):
+                self._pass()
+        finally:  # also where a bug ends it: nobody must wait for a thread that is gone
+            self._ended = True
+            for sink in list(self._sinks):
+                self._release(sink)
+
+    def _pass(self) -> None:
+        """Wait for something to do, and do it."""
+        self._wake.wait(self._until_sync_s())
+        if self._wake.is_set() and not self._stopping:
+            time.sleep(self.settings.gather_ms / 1000)
+        self._wake.clear()
+        self._drain()
+        self._sync_due(time.monotonic())
+        self._cpu_s = time.thread_time()
 
     def _until_sync_s(self) -> float | None:
         """Seconds until a file must be synced; None where none must."""
-        since = min((sink._dirty_since for sink in self._sinks if sink._dirty_since is not None), default=None)
-        if since is None:
+        dirty = [sink._dirty_since for sink in list(self._sinks) if sink._dirty_since is not None]
+        if not dirty:
             return None
-        return max(0.0, since + self.settings.sync_interval_ms / 1000 - time.monotonic())
+        return max(0.0, min(dirty) + self.settings.sync_interval_ms / 1000 - time.monotonic())
 
     def _drain(self) -> None:
         """Write what has come, sorted by recording."""
@@ -204,7 +216,6 @@ class DiskWriter:
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         sink._fd = os.open(sink.path, flags | os.O_RDWR, 0o640)
         sink._index_fd = os.open(sink.index_path, flags | os.O_WRONLY | os.O_APPEND, 0o640)
-        self._sinks.add(sink)
 
     def _append(self, sink: RecordingSink, media: list[bytes]) -> None:
         for first in range(0, len(media), _IOV_MAX):
@@ -219,10 +230,10 @@ class DiskWriter:
         """Stop this recording; what a failed write left behind its last whole bytes is cut off when it is closed."""
         sink._dead = True
         reason = f"{error.strerror or error}: {sink.path.name}"
-        sink._loop.call_soon_threadsafe(sink._fail, reason)
+        _tell(sink, sink._fail, reason)
 
     def _sync_due(self, now: float) -> None:
-        for sink in self._sinks:
+        for sink in list(self._sinks):
             since = sink._dirty_since
             if since is not None and now - since >= self.settings.sync_interval_ms / 1000:
                 self._sync(sink)
@@ -230,20 +241,20 @@ class DiskWriter:
     def _sync(self, sink: RecordingSink) -> None:
         sink._dirty_since = None
         try:
-            os.fdatasync(sink._fd)
-            os.fdatasync(sink._index_fd)
+            _datasync(sink._fd)
+            _datasync(sink._index_fd)
         except OSError as error:
             self._give_up(sink, error)
 
     def _release(self, sink: RecordingSink) -> None:
-        if sink in self._sinks:
-            self._sinks.discard(sink)
+        self._sinks.discard(sink)
+        if sink._dirty_since is not None:
             self._sync(sink)
         for fd in (sink._fd, sink._index_fd):
             if fd >= 0:
                 os.close(fd)
         sink._fd = sink._index_fd = -1
-        sink._loop.call_soon_threadsafe(_resolve, sink._released)
+        _tell(sink, _resolve, sink._released)
 
 
 def _write_whole(fd: int, data: bytes, offset: int) -> None:
@@ -251,6 +262,13 @@ def _write_whole(fd: int, data: bytes, offset: int) -> None:
     while view:
         done = os.pwrite(fd, view, offset)
         view, offset = view[done:], offset + done
+
+
+def _tell(sink: RecordingSink, what: Callable[..., None], *arguments: object) -> None:
+    try:
+        sink._loop.call_soon_threadsafe(what, *arguments)
+    except RuntimeError:  # the loop is closed: nobody is left to be told
+        pass
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
