@@ -11,6 +11,7 @@ from pathlib import Path
 from headwater.media.aac import parse_asc
 from headwater.media.cmaf import InitSegment, Output, Part, SegmentClosed, SegmentOpened
 from headwater.media.h264 import parse_avcc
+from headwater.media.parameter_sets import parameter_sets
 from headwater.media.track import Track
 from headwater.protocols.isobmff.boxes import box
 from headwater.protocols.isobmff.fragment import AUDIO_ROW, SYNC_SAMPLE, VIDEO_ROW, build_fragment
@@ -139,13 +140,4 @@ class Player:
         """After a change of configuration: the parameter sets, in front of each key frame."""
         if encoded.track.id != VIDEO or not sync or self._version[VIDEO] == 0:
             return b""
-        return parameter_sets(encoded.track.config.record)
-
-
-def parameter_sets(avcc: bytes) -> bytes:
-    """One SPS and one PPS, length-prefixed with four bytes."""
-    sps_size = int.from_bytes(avcc[6:8], "big")
-    sps = avcc[8 : 8 + sps_size]
-    pps = avcc[8 + sps_size + 3 :]
-    pps = pps[: int.from_bytes(avcc[8 + sps_size + 1 : 8 + sps_size + 3], "big")]
-    return b"".join(len(nal).to_bytes(4, "big") + nal for nal in (sps, pps))
+        return parameter_sets(encoded.track.config)
