@@ -31,7 +31,7 @@ def test_a_must_finding_has_clause_evidence_and_advice() -> None:
     assert report.exit_code == 1
     (finding,) = report.findings
     assert (finding.rule, finding.clause, finding.severity) == ("part-hold-back-draft", "4.4.3.8", "must")
-    assert finding.count >= len(finding.evidence) == 5
+    assert finding.count > len(finding.evidence) == 3  # one of each rendition; every reload counts
     assert finding.evidence[0].line == 4
     assert finding.evidence[0].url.startswith("https://origin.test/live/")
     text = printed(report)

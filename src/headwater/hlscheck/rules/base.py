@@ -112,15 +112,15 @@ def _evaluate(one: Rule, observation: Observation) -> Outcome:
     if reason is not None:
         return Outcome(one, Status.NOT_APPLICABLE, reason=reason)
     checked, count = 0, 0
-    kept: dict[Evidence, None] = {}
+    kept: dict[tuple[str, str], Evidence] = {}  # the same in the next reload is no news
     for subject in one.subjects(observation):
         checked += 1
         for evidence in one.check(subject):
             count += 1
             if len(kept) < MAX_EVIDENCE:
-                kept.setdefault(evidence)
+                kept.setdefault((evidence.rendition, evidence.text), evidence)
     if count:
-        return Outcome(one, Status.FAILED, checked, count, tuple(kept))
+        return Outcome(one, Status.FAILED, checked, count, tuple(kept.values()))
     return Outcome(one, Status.PASSED if checked else Status.NOT_OBSERVED, checked)
 
 
