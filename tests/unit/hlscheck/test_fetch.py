@@ -8,14 +8,13 @@ import gzip
 import httpx
 import pytest
 
-from headwater.hlscheck.fetch import HttpFetch, Request
+from headwater.hlscheck.fetch import HEADERS, HttpFetch, Request
 from headwater.hlscheck.observation import Exchange
 
 
 async def fetched(handler: httpx.MockTransport, url: str, **limits: float) -> Exchange:
     async with HttpFetch() as fetch:
-        await fetch._client.aclose()
-        fetch._client = httpx.AsyncClient(transport=handler, headers=fetch._client.headers)
+        fetch._idle.append(httpx.AsyncClient(transport=handler, headers=HEADERS))
         request = Request(url, max_bytes=int(limits.get("max_bytes", 1000)), timeout_s=limits.get("timeout_s", 5.0))
         return await fetch(request)
 

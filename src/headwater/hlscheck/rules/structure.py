@@ -25,7 +25,7 @@ from headwater.hlscheck.rules.base import (
 FLOAT_SLACK = 1e-6  # seconds; playlists print decimals
 PDT_DRIFT_S = 0.1  # what rounding and a slewed clock may add up to between two segments
 PDT_OVERLAP_S = 1.0  # the draft lets sub-second overlaps pass (6.2.1)
-DATE_RESOLUTION_S = 1.0  # HTTP Date counts whole seconds
+DATE_RESOLUTION_S = 2.0  # HTTP Date counts whole seconds, and many servers make it once a second
 CLOCK_SLACK_S = 0.25  # between reading the header and the server's stamping it
 LONG_WINDOW_S = 120  # Apple 14.4: two minutes
 
