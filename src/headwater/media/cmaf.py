@@ -81,6 +81,8 @@ class Part:
 class SegmentClosed:
     """A segment is complete: its parts are all there.
 
+    One without any part is a gap: no media of this track came for its time (EXT-X-GAP).
+
     Attributes:
         duration: Sum of its parts' durations, in the track's timescale.
     """
