@@ -205,6 +205,15 @@ class Rendition:
     hints: dict[tuple[str, int], HintRequest] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
     failures: list[Exchange] = field(default_factory=list)
+    _listed: dict[int, Segment] = field(default_factory=dict)
+    _indexed: int = 0
+
+    def listed(self, msn: int) -> Segment | None:
+        """A segment as the newest playlist that has it lists it, the open one included."""
+        for snapshot in self.snapshots[self._indexed :]:
+            self._listed.update((s.msn, s) for s in snapshot.playlist.all_segments)
+        self._indexed = len(self.snapshots)
+        return self._listed.get(msn)
 
     @property
     def newest(self) -> MediaPlaylist | None:

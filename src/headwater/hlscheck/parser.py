@@ -420,8 +420,8 @@ class _MediaReader(_Reader):
 
     def on_daterange(self, value: str) -> None:
         attributes = self.attributes(value, "EXT-X-DATERANGE")
-        attributes.quoted("ID", required=True)
-        self.out.dateranges += 1
+        if attributes.quoted("ID", required=True) is not None:
+            self.out.dateranges += 1
 
     def on_skip(self, value: str) -> None:
         attributes = self.attributes(value, "EXT-X-SKIP")

@@ -109,6 +109,7 @@ def of_path(pattern: str) -> Callable[[Asked | None, Request], bool]:
 # Blocking reload.
 
 fault("blocking-holds", blocks=False)
+fault("no-directives", holds_bare=1.5)
 fault("part-without-msn", part_needs_msn=False)
 fault("far-msn", refuse_far_msn=False)
 fault("far-part", refuse_far_part=False)
@@ -243,6 +244,23 @@ def _later(path: str, data: bytes) -> bytes:
         start = V0.start(part)
         data = data.replace(start.to_bytes(8, "big"), (start + 240).to_bytes(8, "big"))
     return data
+
+
+fault(
+    "needless-discontinuity",
+    playlist=lambda a, t: _discontinuity_after(a, t, 20),
+)
+
+
+def _discontinuity_after(asked: Asked, text: str, index: int) -> str:
+    """EXT-X-DISCONTINUITY before a segment of every rendition, which goes on all the same."""
+    at = text.find(f"\ns{index}.m4s")
+    if at < 0:
+        at = text.find(f'URI="p{index * PARTS}.m4s",INDEPENDENT=YES')
+    if at < 0:
+        return text
+    start = text.rindex("#EXT-X-PROGRAM-DATE-TIME", 0, at)
+    return f"{text[:start]}#EXT-X-DISCONTINUITY\n{text[start:]}"
 
 
 # The multivariant playlist.
@@ -414,6 +432,10 @@ fault("part-hold-back-apple", playlist=replaced(r"PART-HOLD-BACK=1.6", "PART-HOL
 fault("hold-back", playlist=replaced(r",HOLD-BACK=6.0", ",HOLD-BACK=5.0"))
 fault("can-skip-until", playlist=full_only(replaced(r"CAN-SKIP-UNTIL=12.0", "CAN-SKIP-UNTIL=11.0")))
 fault("skip-dateranges", playlist=replaced(r"CAN-SKIP-UNTIL=12.0", "CAN-SKIP-DATERANGES=YES"))
+fault(
+    "skip-dateranges-offered",
+    playlist=replaced(r"^(#EXTM3U\n)", '\\1#EXT-X-DATERANGE:ID="a",START-DATE="2027-01-15T08:00:00Z"\n'),
+)
 fault("ended-block-reload", ends_at=4.0, playlist=replaced("CONTROL:CAN-SKIP", "CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP"))
 fault(
     "ended-preload-hint",

@@ -167,6 +167,7 @@ class Origin:
     past_last_rolls: bool = True
     holds_unknown: bool = False
     old_blocks: bool = False
+    holds_bare: float = 0.0
     keeps_s: float = 100.0
     trickle: float = 0.0
     loads: dict[str, int] = field(default_factory=dict)
@@ -318,6 +319,9 @@ class Origin:
         clock = asyncio.get_running_loop().time
         state = self.state(asked.track, clock())
         cache = "max-age=1"
+        if asked.msn is None and asked.part is None:
+            await asyncio.sleep(self.holds_bare)
+            state = self.state(asked.track, clock())
         if asked.part is not None and asked.msn is None and self.part_needs_msn:
             return 400, "", ""
         if asked.msn is not None and (not state.ended or self.holds_when_ended):

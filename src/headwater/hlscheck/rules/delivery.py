@@ -36,6 +36,7 @@ from headwater.hlscheck.urls import split
 PROMPT_S = 1.0  # "at once": what a slow network may take beside it
 TRICKLE_S = 0.1  # between first and last byte of a part, beside TRICKLE_SHARE of its duration
 TRICKLE_SHARE = 0.3
+TRICKLE_TIMES = 4  # slower than the fastest download of the same rendition
 GZIP_WORTH_BYTES = 1_000  # below this compression gains nothing
 IMMUTABLE_LEAST_S = 60  # "a long time" for what never changes, at the very least
 
@@ -103,6 +104,22 @@ def reload_fails(rendition: Rendition) -> Iterable[Evidence]:
     for exchange in rendition.failures:
         if exchange.status != 503:  # that is how a server says that the publisher is late
             yield answered(rendition, exchange, exchange.describe())
+
+
+@rule(
+    "no-directives",
+    "6.2.5.2",
+    Severity.MUST,
+    "A request without directives is answered at once",
+    "Hold only requests with _HLS_msn: players load the playlist without it first, and older ones always.",
+    over=lambda o: (p for p in probes(ProbeKind.HEAD_PLAYLIST)(o) if p.beside is not None and p.beside.ok),
+    needs=blocking,
+)
+def no_directives(probe: Probe) -> Iterable[Evidence]:
+    assert probe.beside is not None
+    held = probe.beside.head_at - probe.beside.sent_at
+    if held > PROMPT_S:
+        yield answered(probe.rendition, probe.beside, f"answered after {number(held)} s")
 
 
 @rule(
@@ -242,10 +259,11 @@ def hint_trickled(resource: Resource) -> Iterable[Evidence]:
     exchange = resource.exchange
     spread = exchange.last_byte_at - exchange.first_byte_at
     duration = resource.listed.duration if resource.listed and resource.listed.duration else 0.0
-    fastest = _fastest(resource.rendition)
+    if not exchange.size or spread <= max(TRICKLE_S, TRICKLE_SHARE * duration):
+        return
     # As slow as the part's own production, while the same server was several times faster with other resources.
-    if exchange.size and spread > max(TRICKLE_S, TRICKLE_SHARE * duration) and exchange.size / spread < fastest / 4:
-        times = fastest * spread / exchange.size
+    times = _fastest(resource.rendition) * spread / exchange.size
+    if times > TRICKLE_TIMES:
         text = f"{exchange.size} bytes took {number(spread)} s from first to last; others came {times:.0f} times faster"
         yield answered(resource.rendition, exchange, text)
 

@@ -30,22 +30,11 @@ def init_of(rendition: Rendition, segment: Segment | None) -> InitInfo | None:
     return resource.init if resource else None
 
 
-def segment_of(rendition: Rendition, msn: int) -> Segment | None:
-    """A segment as listed, from the newest playlist that has it."""
-    for snapshot in reversed(rendition.snapshots):
-        for segment in reversed(snapshot.playlist.all_segments):
-            if segment.msn == msn:
-                return segment
-            if segment.msn < msn:
-                break
-    return None
-
-
 def listed_segment(resource: Resource) -> Segment | None:
     """A segment as it was listed when it was downloaded; the parent segment of a part as it was listed last."""
     if isinstance(resource.listed, Segment):
         return resource.listed
-    return segment_of(resource.rendition, resource.msn)
+    return resource.rendition.listed(resource.msn)
 
 
 def timescale(resource: Resource, track_id: int) -> int | None:
@@ -284,3 +273,27 @@ def decode_times(rendition: Rendition) -> Iterable[Evidence]:
                 if abs(found - expected) > CONTINUITY_SLACK_S * scale:
                     text = f"track {track_id} of segment {msn} goes on at {found}, expected {expected} (1/{scale} s)"
                     yield answered(rendition, resource.exchange, text)
+
+
+@rule(
+    "needless-discontinuity",
+    "4.4.4.3",
+    Severity.SHOULD,
+    "EXT-X-DISCONTINUITY stands only where formats, tracks or timestamps change",
+    "Write it when the bytes of the parameter sets change, not whenever the encoder repeats them.",
+    over=lambda o: [r for r in o.renditions if any(s.media for s in r.segments.values())],
+)
+def needless_discontinuity(rendition: Rendition) -> Iterable[Evidence]:
+    for msn, resource in rendition.segments.items():
+        before, listed = rendition.segments.get(msn - 1), listed_segment(resource)
+        if before is None or before.media is None or resource.media is None or listed is None:
+            continue
+        was = listed_segment(before)
+        if not listed.discontinuity or was is None or was.map is None or listed.map is None:
+            continue
+        ends = {i: run.end for i, run in before.media.runs.items()}
+        starts = {i: run.start for i, run in resource.media.runs.items()}
+        same_map = (was.map.uri, was.map.byterange) == (listed.map.uri, listed.map.byterange)
+        if same_map and ends == starts:
+            text = f"segment {msn} has the same init segment and goes on where segment {msn - 1} ended"
+            yield Evidence(text, rendition.name, resource.url, listed.line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 from headwater.hlscheck.observation import Observation, Rendition, Resource, Snapshot
@@ -104,13 +105,11 @@ def report_true(subject: tuple[Observation, Snapshot]) -> Iterable[Evidence]:
 
 def _positions(other: Rendition, at: float, slack: float) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """What another rendition had at least and at most at a time, by what was loaded of it before and after."""
-    least: tuple[int, int] | None = None
-    for snapshot in other.snapshots:
-        if snapshot.at <= at - slack:
-            least = snapshot.playlist.last_part or least
-        elif snapshot.at >= at + slack:
-            return least, snapshot.playlist.last_part
-    return least, None
+    before = bisect_right(other.snapshots, at - slack, key=lambda s: s.at)
+    after = bisect_left(other.snapshots, at + slack, key=lambda s: s.at)
+    least = other.snapshots[before - 1].playlist.last_part if before else None
+    most = other.snapshots[after].playlist.last_part if after < len(other.snapshots) else None
+    return least, most
 
 
 def _range(least: tuple[int, int] | None, most: tuple[int, int] | None) -> str:

@@ -213,6 +213,22 @@ def skip_dateranges(snapshot: Snapshot) -> Iterable[Evidence]:
 
 
 @rule(
+    "skip-dateranges-offered",
+    "Apple 14.5",
+    Severity.SHOULD,
+    "A stream with delta updates and EXT-X-DATERANGE offers CAN-SKIP-DATERANGES",
+    "Leave old date ranges out of delta updates too (_HLS_skip=v2), and say CAN-SKIP-DATERANGES=YES.",
+    over=live_part_snapshots,
+    needs=low_latency_live,
+)
+def skip_dateranges_offered(snapshot: Snapshot) -> Iterable[Evidence]:
+    control = snapshot.playlist.server_control
+    if snapshot.playlist.dateranges and control and control.can_skip_until and not control.can_skip_dateranges:
+        text = f"{snapshot.playlist.dateranges} date ranges and no CAN-SKIP-DATERANGES=YES"
+        yield seen(snapshot, text, control.line)
+
+
+@rule(
     "delta-offered",
     "Apple 14.4",
     Severity.SHOULD,
