@@ -19,6 +19,7 @@ from headwater.hlscheck.rules.base import (
 )
 
 DURATION_SLACK_S = 0.03  # between EXTINF or DURATION and samples: rounding, and an audio frame
+DATE_JUMP_S = 0.1  # more than dates drift by
 CONTINUITY_SLACK_S = 0.001  # a tick of a millisecond clock
 
 
@@ -275,6 +276,14 @@ def decode_times(rendition: Rendition) -> Iterable[Evidence]:
                     yield answered(rendition, resource.exchange, text)
 
 
+def _date_jumps(before: Segment, after: Segment) -> bool:
+    """Whether the date does not go on: media is missing between, as after a reconnect, though decode times go on."""
+    if before.program_date_time is None or after.program_date_time is None or before.duration is None:
+        return False
+    step = (after.program_date_time - before.program_date_time).total_seconds()
+    return abs(step - before.duration) > DATE_JUMP_S
+
+
 @rule(
     "needless-discontinuity",
     "4.4.4.3",
@@ -294,6 +303,6 @@ def needless_discontinuity(rendition: Rendition) -> Iterable[Evidence]:
         ends = {i: run.end for i, run in before.media.runs.items()}
         starts = {i: run.start for i, run in resource.media.runs.items()}
         same_map = (was.map.uri, was.map.byterange) == (listed.map.uri, listed.map.byterange)
-        if same_map and ends == starts:
+        if same_map and ends == starts and not _date_jumps(was, listed):
             text = f"segment {msn} has the same init segment and goes on where segment {msn - 1} ended"
             yield Evidence(text, rendition.name, resource.url, listed.line)
