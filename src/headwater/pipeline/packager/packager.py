@@ -27,6 +27,7 @@ from headwater.media import av1, vp9
 from headwater.media.access_unit import AccessUnit
 from headwater.media.cmaf import InitSegment, Output, Playable, SegmentClosed, SegmentOpened
 from headwater.media.opus import packet_samples
+from headwater.media.parameter_sets import parameter_sets
 from headwater.media.track import Codec, Track, VideoConfig
 from headwater.pipeline.packager.clock import JUMP_MS, JUMPED, measured_rate
 from headwater.pipeline.packager.lane import AudioLane, Cut, Lane, VideoLane
@@ -518,6 +519,8 @@ class Packager:
         lane.version += 1
         writer = lane.writer
         writer.description_index = description_index(lane.version)
+        if lane.version:
+            writer.parameter_sets = _parameter_sets(lane.track)
         data = init_segment(lane.track, writer.timescale, lane.version)
         self._out.append(InitSegment(lane.track, lane.version, writer.timescale, data))
 
@@ -592,3 +595,11 @@ def _learn_size(lane: VideoLane, payload: bytes) -> None:
     except ProtocolError:
         return
     lane.track = replace(lane.track, config=replace(config, width=width, height=height))
+
+
+def _parameter_sets(track: Track) -> bytes:
+    """For the key frames of every configuration but the first: see `headwater.media.parameter_sets`."""
+    try:
+        return parameter_sets(track.config)
+    except ProtocolError:  # only the start of the record was read when it came; a player may make more of it
+        return b""

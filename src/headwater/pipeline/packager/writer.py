@@ -49,12 +49,13 @@ class TrackWriter:
         closed: How many segments are complete.
         independent: The open part starts with a sync sample.
         opened_ms: When the open part's first sample came.
+        parameter_sets: Put in front of sync samples.
     """
 
     __slots__ = (
         "_bound", "_index", "_least", "_out", "_payloads", "_row", "_sequence", "_start", "_table", "closed",
-        "description_index", "end", "independent", "limit", "msn", "next_msn", "opened_ms", "segment_end",
-        "segment_start", "timescale", "track_id",
+        "description_index", "end", "independent", "limit", "msn", "next_msn", "opened_ms",
+        "parameter_sets", "segment_end", "segment_start", "timescale", "track_id",
     )  # fmt: skip
 
     def __init__(self, track_id: int, *, video: bool, timescale: int, sequence: Sequence, out: list[Output]) -> None:
@@ -71,6 +72,7 @@ class TrackWriter:
         self.next_msn: int | None = None
         self.description_index = 1
         self.independent = False
+        self.parameter_sets = b""
 
     def set_part_target(self, frame: int, part_target_ms: int) -> None:
         """Fix PART-TARGET: the longest whole number of frames within the wish, one at least."""
@@ -116,6 +118,8 @@ class TrackWriter:
         expected = time + frame
         until = expected if end < expected <= bound else min(max(expected, end + 1), max(bound, end + 1))
         if self._row == VIDEO_ROW:
+            if sync and self.parameter_sets:
+                payload = self.parameter_sets + payload
             table += (until - end, len(payload), SYNC_SAMPLE if sync else DEPENDENT_SAMPLE, offset + time - end)
         else:
             table += (until - end, len(payload))
