@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from headwater.media.access_unit import AccessUnit
 from headwater.media.cmaf import Output, Part
+from headwater.pipeline.packager import Packager, PackagerSettings
 from headwater.pipeline.recorder import DiskWriter, RecordingFile, SessionRecorder, WriterSettings, load, recover
 from headwater.pipeline.recorder.recording import Recording
 from tests.support import require
@@ -134,6 +136,41 @@ def test_configuration_change(tmp_path: Path, small: dict[int, Encoded], large: 
     assert [(width, height) for _, width, height in frames(recording.path)] == [(320, 240)] * 60 + [(640, 360)] * 60
 
 
+def test_publisher_back_with_another_picture(
+    tmp_path: Path, small: dict[int, Encoded], large: dict[int, Encoded]
+) -> None:
+    """Through the packager: the publisher is lost and comes back with another picture size; the recording plays on."""
+    packager = Packager(PackagerSettings(), first_msn=7, now_ms=0)
+    outputs: list[Output] = []
+    for start_ms, encoded in ((0, small), (5000, large)):
+        for track in encoded.values():
+            outputs += packager.configure(track.track)
+        for unit in units(encoded):
+            outputs += packager.push(unit, start_ms + unit.dts)
+        outputs += packager.discontinuity(start_ms + 3000)
+    outputs += packager.finish(9000)
+    recording = record(tmp_path / "s.mp4", outputs)
+    assert decode(recording.path) == ""
+    sizes = [(width, height) for _, width, height in frames(recording.path)]
+    assert sizes == [(320, 240)] * 90 + [(640, 360)] * 90
+    reader = RecordingFile(recording.path)
+    for track in recording.tracks:
+        for segment in track.segments:
+            path = tmp_path / f"{track.id}-{segment.msn}.mp4"
+            path.write_bytes(track.inits[segment.init_version].data + reader.read(segment.extents))
+            assert decode(path) == ""
+
+
+def units(encoded: dict[int, Encoded]) -> list[AccessUnit]:
+    """Both tracks' access units in the milliseconds of RTMP, in order of time."""
+    made = [
+        AccessUnit(track_id, number * track.duration * 1000 // track.timescale, 0, sync, payload)
+        for track_id, track in encoded.items()
+        for number, (sync, payload) in enumerate(track.samples)
+    ]
+    return sorted(made, key=lambda unit: unit.dts)
+
+
 def test_late_audio(tmp_path: Path, small: dict[int, Encoded]) -> None:
     """A track that appears later is in the head, and stands at its place in time."""
     player = Player()
@@ -154,6 +191,7 @@ def test_late_audio(tmp_path: Path, small: dict[int, Encoded]) -> None:
 CHILD = """
 import asyncio, pickle, sys
 from pathlib import Path
+from headwater.media.access_unit import AccessUnit
 from headwater.media.cmaf import Part
 from headwater.pipeline.recorder import DiskWriter, SessionRecorder
 

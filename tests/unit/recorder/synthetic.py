@@ -68,3 +68,7 @@ class Script:
 
     def close(self, track_id: int, msn: int) -> Output:
         return SegmentClosed(track_id, msn, self._tfdt[track_id] - self._opened_at[track_id])
+
+    def pause(self, track_id: int, ticks: int) -> None:
+        """Time in which the track has nothing."""
+        self._tfdt[track_id] += ticks

@@ -142,6 +142,27 @@ def test_read_limit(tmp_path: Path) -> None:
         files.read_extents(path, [(0, files.MAX_READ_BYTES), (0, 1)])
 
 
+async def test_gap(tmp_path: Path) -> None:
+    """A segment for which the track has nothing is kept, with its duration; the file alone tells too."""
+    path, script = tmp_path / "s.mp4", Script()
+    outputs: list[Output] = [script.open(AUDIO, 0), script.close(AUDIO, 0)]  # before its configuration: no use
+    outputs += [init(VIDEO), script.open(VIDEO, 0), script.part(VIDEO, 0, b"abcd", [3000]), script.close(VIDEO, 0)]
+    outputs.append(script.open(VIDEO, 1))
+    script.pause(VIDEO, 5000)
+    outputs += [script.close(VIDEO, 1), script.open(VIDEO, 2), script.part(VIDEO, 2, b"efgh", [3000])]
+    outputs.append(script.close(VIDEO, 2))
+    recording = await record(path, outputs)
+    assert recording is not None
+    assert [(s.msn, s.tfdt, s.duration, len(s.extents)) for s in recording.tracks[0].segments] == [
+        (0, 0, 3000, 1),
+        (1, 3000, 5000, 0),
+        (2, 8000, 3000, 1),
+    ]
+    assert load(path) == recording
+    files.index_path(path).unlink()
+    assert recover(path) == recording
+
+
 durations = st.lists(st.integers(1, 100_000), min_size=1, max_size=4)
 parts = st.lists(st.tuples(st.binary(min_size=4, max_size=40), durations), min_size=1, max_size=4)
 

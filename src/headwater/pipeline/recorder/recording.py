@@ -19,7 +19,8 @@ class RecordedSegment:
     """One segment of one track; times in the track's timescale.
 
     Attributes:
-        extents: (offset, size) of its parts in the recording file, adjacent ones merged.
+        extents: (offset, size) of its parts in the recording file, adjacent ones merged; empty
+            where the track has nothing for this segment (EXT-X-GAP).
     """
 
     msn: int

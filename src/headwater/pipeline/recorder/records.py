@@ -94,7 +94,7 @@ class OpenRecord(msgspec.Struct, tag="open", array_like=True, frozen=True):
 
 
 class SegmentRecord(msgspec.Struct, tag="segment", array_like=True, frozen=True):
-    """A closed segment and where its bytes stand: `extents` as in `RecordedSegment`, at least one."""
+    """A closed segment and where its bytes stand: `extents` as in `RecordedSegment`."""
 
     track_id: int
     msn: int

@@ -14,6 +14,7 @@ from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.recorder.records import (
     EndRecord,
     Record,
+    SegmentRecord,
     SessionRecord,
     frame,
 )
@@ -42,7 +43,7 @@ def recover(path: Path) -> Recording | None:
     if not path.exists():
         return None
     found = survey(path)
-    if not any(found.segments.values()):
+    if not any(map(_has_media, found.segments.values())):
         return None
     if found.ended is None:
         found.ended = found.media_end
@@ -75,17 +76,21 @@ def _head(found: Survey) -> bytes:
 
 
 def _ending(found: Survey) -> Ending:
-    tracks = {track_id: records for track_id, records in found.segments.items() if records}
+    tracks = {track_id: records for track_id, records in found.segments.items() if _has_media(records)}
     track_id = min(tracks, key=lambda track_id: (not _newest(found, track_id).track.is_video, track_id))
     records = tracks[track_id]
     return Ending(
         max(_span_ms(found, track_id) for track_id in tracks),
         track_id,
         _newest(found, track_id).timescale,
-        [SeekPoint(record.extents[0][0], record.tfdt) for record in records],
+        [SeekPoint(record.extents[0][0], record.tfdt) for record in records if record.extents],
         records[-1].tfdt + records[-1].duration,
         found.media_end,
     )
+
+
+def _has_media(records: Sequence[SegmentRecord]) -> bool:
+    return any(record.extents for record in records)
 
 
 def _newest(found: Survey, track_id: int) -> InitSegment:

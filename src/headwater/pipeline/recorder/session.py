@@ -145,8 +145,9 @@ class SessionRecorder:
             segment.add(offset, part.size)
 
     def _segment_closed(self, closed: SegmentClosed) -> None:
+        """Also one without parts: a gap, for which the track has nothing."""
         segment = self._open.pop(closed.track_id, None)
-        if segment is not None and segment.extents:
+        if segment is not None and any(init.track.id == closed.track_id for init in self._inits):
             self._sink.put(Kind.INDEX, frame(segment.closed(closed.duration)))
 
     def _record(self, record: Record, *, indexed: bool) -> None:

@@ -159,7 +159,8 @@ class _Scan:
         self._size = size
         self._open: dict[int, OpenSegment] = {}
         self._durations: dict[int, int] = {}
-        self._known = {track_id: records[-1].end for track_id, records in found.segments.items()}
+        self._known = {track_id: max(each.end for each in records) for track_id, records in found.segments.items()}
+        self._known_msn = {track_id: records[-1].msn for track_id, records in found.segments.items()}
 
     def run(self) -> None:
         """Stops at the first box that is cut short or none of ours: what follows is lost.
@@ -190,7 +191,7 @@ class _Scan:
         """
         if any(track_id not in self._known for track_id in self._found.inits):
             return HEAD_SIZE
-        return min(self._known.values(), default=HEAD_SIZE)
+        return max(HEAD_SIZE, min(self._known.values(), default=HEAD_SIZE))
 
     def _box(self, position: int) -> int:
         """Take one box; where the next one starts."""
@@ -223,8 +224,8 @@ class _Scan:
             raise ProtocolError("a record is damaged")
         record = unframed[0]
         if isinstance(record, OpenRecord):
-            if found.start >= self._known.get(record.track_id, 0):
-                self._close(record.track_id)
+            if record.msn > self._known_msn.get(record.track_id, -1):
+                self._close(record.track_id, record.tfdt)
                 self._open[record.track_id] = OpenSegment(record)
                 self._durations[record.track_id] = 0
         elif isinstance(record, SessionRecord | InitRecord | PlayableRecord):
@@ -255,10 +256,15 @@ class _Scan:
             self._durations[info.track_id] += info.duration
         return samples.end
 
-    def _close(self, track_id: int) -> None:
+    def _close(self, track_id: int, until: int | None = None) -> None:
+        """End a track's open segment: where the next begins (`until`), or with the file.
+
+        One without parts was a gap, or nothing of it came to be; only what follows tells.
+        """
         opened = self._open.pop(track_id, None)
-        if opened is None or not opened.extents:
+        if opened is None or (not opened.extents and until is None):
             return
-        record = opened.closed(self._durations[track_id])
+        gap = 0 if until is None else max(0, until - opened.opened.tfdt)
+        record = opened.closed(self._durations[track_id] if opened.extents else gap)
         if record.init_version in self._found.inits.get(track_id, ()):
             self._found.take(record)
