@@ -130,6 +130,22 @@ async def test_queue_limit(tmp_path: Path) -> None:
     assert segment_bytes(recording) == {(VIDEO, 1): fits.data}
 
 
+async def test_configuration_limit(tmp_path: Path) -> None:
+    """A publisher that goes on changing its configuration ends the recording, which keeps what came before."""
+    reasons: list[str] = []
+    writer, script = DiskWriter(QUICK), Script()
+    recorder = SessionRecorder.create(tmp_path / "s.mp4", "session", writer, on_failure=reasons.append)
+    for version in range(100):
+        recorder.apply([init(VIDEO, version), script.open(VIDEO, version, version=version)])
+        recorder.apply([script.part(VIDEO, version, b"abcd", [3000]), script.close(VIDEO, version)])
+    recording = await recorder.close()
+    await writer.stop()
+    assert len(reasons) == 1
+    assert "configuration too often" in reasons[0]
+    assert recording is not None
+    assert len(recording.tracks[0].segments) >= 60
+
+
 def test_read_limit(tmp_path: Path) -> None:
     path = tmp_path / "s.mp4"
     path.write_bytes(b"0123456789")

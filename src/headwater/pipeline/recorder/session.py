@@ -24,6 +24,7 @@ from headwater.pipeline.recorder.recovery import recover
 from headwater.pipeline.recorder.segments import OpenSegment
 from headwater.pipeline.recorder.survey import survey
 from headwater.pipeline.recorder.writer import DiskWriter, Kind, RecordingSink
+from headwater.protocols.isobmff.movie import MAX_SAMPLE_ENTRIES
 
 
 class SessionRecorder:
@@ -127,6 +128,8 @@ class SessionRecorder:
     def _init(self, init: InitSegment) -> None:
         self._inits.append(init)
         try:
+            if init.version >= MAX_SAMPLE_ENTRIES:
+                raise LimitReached("MAX_SAMPLE_ENTRIES", f"track {init.track.id} changed its configuration too often")
             head = build_head(self._inits)
         except LimitReached as error:
             self._fail(str(error))
