@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.database import Database
 from headwater.control.ids import new_account_id, new_token, new_uuid
@@ -50,38 +51,35 @@ async def first_start(database: Database, data_dir: Path, base_url: str, now_ms:
     """
     path = data_dir / FILE_NAME
     try:
-        known = _read(path)
-        if known is not None and known.base_url != base_url:
-            known = replace(known, base_url=base_url)
-            _write(path, known)
-        return await _first_account(database, path, known, base_url, now_ms)
+        async with database.write() as conn:
+            if not database.is_sqlite:  # of two that start on one new database, the second must find the account
+                await conn.exec_driver_sql("LOCK TABLE accounts IN EXCLUSIVE MODE")
+            known = _read(path)
+            if known is not None and known.base_url != base_url:
+                known = replace(known, base_url=base_url)
+                _write(path, known)
+            if (await conn.execute(select(accounts_table.c.id).limit(1))).first() is None:
+                if known is None:
+                    known = Credentials(new_account_id(), new_uuid(), new_token(), base_url)
+                    _write(path, known)
+                await _create(conn, known, now_ms)
     except OSError as error:
         raise OperatorError(f"cannot keep {path}: {error}") from error
-
-
-async def _first_account(
-    database: Database, path: Path, known: Credentials | None, base_url: str, now_ms: int
-) -> Credentials | None:
-    async with database.write() as conn:
-        if not database.is_sqlite:  # of two processes that start on one new database, the second must find the account
-            await conn.exec_driver_sql("LOCK TABLE accounts IN EXCLUSIVE MODE")
-        if (await conn.execute(select(accounts_table.c.id).limit(1))).first() is not None:
-            return known
-        if known is None:
-            known = Credentials(new_account_id(), new_uuid(), new_token(), base_url)
-            _write(path, known)
-        await accounts.create_account(conn, "default", now_ms, account_id=known.account_id)
-        await accounts.create_app(conn, known.account_id, "default", now_ms, app_id=known.app_id)
-        await tokens.create(
-            conn,
-            known.account_id,
-            app_id=None,
-            name="first admin",
-            permission="admin",
-            now_ms=now_ms,
-            secret=known.api_token,
-        )
     return known
+
+
+async def _create(conn: AsyncConnection, known: Credentials, now_ms: int) -> None:
+    await accounts.create_account(conn, "default", now_ms, account_id=known.account_id)
+    await accounts.create_app(conn, known.account_id, "default", now_ms, app_id=known.app_id)
+    await tokens.create(
+        conn,
+        known.account_id,
+        app_id=None,
+        name="first admin",
+        permission="admin",
+        now_ms=now_ms,
+        secret=known.api_token,
+    )
 
 
 def _read(path: Path) -> Credentials | None:
@@ -118,11 +116,12 @@ def _write(path: Path, credentials: Credentials) -> None:
 def node_id(data_dir: Path) -> str:
     """The name of the server that owns this data folder, made at its first start."""
     path = data_dir / NODE_FILE_NAME
-    try:
-        known = path.read_text("utf-8").strip()
-    except FileNotFoundError:
-        known = ""
-    if not known:
-        known = secrets.token_hex(8)
-        path.write_text(known + "\n", "utf-8")
-    return known
+    if not path.exists():
+        new = path.with_name(f"{NODE_FILE_NAME}.{os.getpid()}")
+        new.write_text(secrets.token_hex(8) + "\n", "utf-8")
+        try:
+            os.link(new, path)  # whole, or another process's
+        except FileExistsError:
+            pass
+        new.unlink()
+    return path.read_text("utf-8").strip()

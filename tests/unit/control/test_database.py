@@ -1,0 +1,252 @@
+"""The database: migrations, starting together, what survives a crash, who may read the file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from headwater.control import Addresses, ControlPlane, ControlSettings
+from headwater.control.database import open_database
+from headwater.control.tables import metadata
+from headwater.errors import OperatorError
+
+
+class TestMigrations:
+    async def test_they_make_the_tables_that_the_code_knows(self, tmp_path: Path, database_url: str | None) -> None:
+        database = await open_database(database_url, tmp_path)
+        try:
+            async with database.read() as conn:
+                differences = await conn.run_sync(_differences)
+        finally:
+            await database.close()
+        assert differences == []
+
+    async def test_opening_again_changes_nothing(self, tmp_path: Path, database_url: str | None) -> None:
+        for _ in range(2):
+            database = await open_database(database_url, tmp_path)
+            async with database.read() as conn:
+                assert (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one() == "0001"
+            await database.close()
+
+    async def test_several_may_start_at_once(self, tmp_path: Path, database_url: str | None) -> None:
+        """In one process here; processes meet at the same file lock or advisory lock."""
+        opened = await asyncio.gather(*(open_database(database_url, tmp_path) for _ in range(4)))
+        for database in opened:
+            await database.close()
+
+    def test_several_processes_may_start_at_once(self, tmp_path: Path, database_url: str | None) -> None:
+        """All of them get ready, and there is one account."""
+        data = tmp_path / "data"
+        processes = [_plane_process(data, database_url, "exit") for _ in range(3)]
+        outputs = [process.communicate(timeout=60) for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], outputs
+        accounts = {json.loads(output)["account_id"] for output, _ in outputs}
+        assert len(accounts) == 1
+
+
+def _differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+_PLANE = """
+import asyncio, json, sys, time
+from pathlib import Path
+from dataclasses import asdict
+from headwater.control import Addresses, ControlPlane, ControlSettings
+from headwater.events import SessionOpened, SessionPlayable, SessionProgress
+from headwater.control.repository import livestreams
+
+async def main():
+    plane = await ControlPlane.open(ControlSettings(Path(sys.argv[1]), database_url=sys.argv[2] or None))
+    credentials = await plane.announce(Addresses(http=("127.0.0.1", 8080)))
+    answer = asdict(credentials)
+    if sys.argv[3] == "live":
+        async with plane._database.write() as conn:
+            row = await livestreams.create(conn, credentials.app_id, name="live", now_ms=1)
+        now = time.time_ns() // 1_000_000
+        plane.listen(SessionOpened(row.id, "s1", now, "obs", "r"))
+        plane.listen(SessionPlayable(row.id, "s1", now))
+        plane.listen(SessionProgress(row.id, "s1", now + 5000, 5.0, 8.5))
+        assert await plane.settle()
+        answer["livestream_id"] = row.id
+        print(json.dumps(answer), flush=True)
+        await asyncio.sleep(60)
+    print(json.dumps(answer), flush=True)
+    await plane.close()
+
+asyncio.run(main())
+"""
+
+
+def _plane_process(data: Path, database_url: str | None, what: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _PLANE, str(data), database_url or "", what]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class TestCrash:
+    async def test_what_was_acknowledged_survives_kill_9(self, tmp_path: Path, database_url: str | None) -> None:
+        """The next start closes the session with the totals that were durable, and the API answers so."""
+        process = _plane_process(tmp_path / "data", database_url, "live")
+        assert process.stdout is not None
+        line = await asyncio.to_thread(process.stdout.readline)
+        process.kill()
+        process.communicate()
+        before = json.loads(line)
+
+        plane = await ControlPlane.open(ControlSettings(tmp_path / "data", database_url=database_url))
+        try:
+            assert [(session.id, session.livestream_id) for session in plane.recovered] == [
+                ("s1", before["livestream_id"])
+            ]
+            await plane.set_recording("s1", "recordings/s1.mp4")
+            credentials = await plane.announce(Addresses(http=("127.0.0.1", 8080)))
+            assert credentials is not None
+            assert credentials.api_token == before["api_token"]
+            async with plane._database.read() as conn:
+                row = (
+                    await conn.execute(
+                        text(
+                            "SELECT l.status, s.ingest_seconds, s.viewer_seconds, s.stopped_ms - s.started_ms AS ms,"
+                            " s.recording FROM livestreams l JOIN livestream_sessions s ON s.livestream_id = l.id"
+                        )
+                    )
+                ).one()
+            assert tuple(row) == ("IDLE", 5.0, 8.5, 5000, "recordings/s1.mp4")
+        finally:
+            await plane.close()
+
+    async def test_every_commit_is_synced_to_disk(self, tmp_path: Path) -> None:
+        """WAL with synchronous=FULL (2) on every connection: a commit returns after the log has reached the disk."""
+        database = await open_database(None, tmp_path)
+        try:
+            for _ in range(3):
+                async with database.read() as conn:
+                    assert (await conn.execute(text("PRAGMA synchronous"))).scalar_one() == 2
+                    assert (await conn.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
+                    assert (await conn.execute(text("PRAGMA foreign_keys"))).scalar_one() == 1
+        finally:
+            await database.close()
+
+    async def test_a_write_that_fails_leaves_nothing(self, tmp_path: Path, database_url: str | None) -> None:
+        database = await open_database(database_url, tmp_path)
+        insert = text("INSERT INTO accounts (id, name, created_ms) VALUES ('a', 'b', 1)")
+        try:
+            with pytest.raises(RuntimeError):
+                async with database.write() as conn:
+                    await conn.execute(insert)
+                    raise RuntimeError
+            async with database.read() as conn:
+                assert (await conn.execute(text("SELECT count(*) FROM accounts"))).scalar_one() == 0
+        finally:
+            await database.close()
+
+    async def test_many_writers_and_readers_at_once(self, tmp_path: Path, database_url: str | None) -> None:
+        database = await open_database(database_url, tmp_path)
+
+        async def write(number: int) -> None:
+            async with database.write() as conn:
+                await conn.execute(text("SELECT count(*) FROM accounts"))
+                statement = text("INSERT INTO accounts (id, name, created_ms) VALUES (:id, 'b', 1)")
+                await conn.execute(statement, {"id": str(number)})
+
+        async def read() -> None:
+            async with database.read() as conn:
+                await conn.execute(text("SELECT count(*) FROM accounts"))
+
+        try:
+            await asyncio.gather(*(write(number) for number in range(40)), *(read() for _ in range(40)))
+            async with database.read() as conn:
+                assert (await conn.execute(text("SELECT count(*) FROM accounts"))).scalar_one() == 40
+        finally:
+            await database.close()
+
+
+class TestFiles:
+    async def test_only_the_owner_may_read(self, tmp_path: Path) -> None:
+        """The database holds stream keys and the credentials a token: nobody else's, whatever the umask."""
+        previous = os.umask(0)
+        try:
+            plane = await ControlPlane.open(ControlSettings(tmp_path / "data"))
+            await plane.announce(Addresses(http=("127.0.0.1", 8080)))
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+            await plane.close()
+        finally:
+            os.umask(previous)
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+        for name in ("headwater.db", "headwater.db-wal", "headwater.db-shm", "credentials.json", "headwater.db.lock"):
+            assert modes[name] == 0o600, name
+
+
+class TestUnusable:
+    @pytest.mark.parametrize("url", ["mysql://localhost/x", "not a url", "sqlite://", "sqlite:///:memory:"])
+    async def test_a_url_that_cannot_work(self, tmp_path: Path, url: str) -> None:
+        with pytest.raises(OperatorError):
+            await open_database(url, tmp_path)
+
+    async def test_a_server_that_is_away(self, tmp_path: Path) -> None:
+        """The message names the database, and not its password."""
+        with pytest.raises(OperatorError) as failure:
+            await open_database(f"postgresql://user:s3cret@/x?host={tmp_path}", tmp_path)
+        assert "s3cret" not in str(failure.value)
+
+    async def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
+        (tmp_path / "headwater.db").write_bytes(b"not a database, not at all" * 100)
+        with pytest.raises(OperatorError):
+            await open_database(None, tmp_path)
+
+    async def test_a_data_folder_that_is_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "data").write_text("")
+        with pytest.raises(OperatorError):
+            await ControlPlane.open(ControlSettings(tmp_path / "data"))
+
+
+class TestCredentials:
+    async def _start(self, data: Path, port: int = 8080) -> dict[str, str] | None:
+        plane = await ControlPlane.open(ControlSettings(data))
+        try:
+            await plane.announce(Addresses(http=("127.0.0.1", port)))
+        finally:
+            await plane.close()
+        path = data / "credentials.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    async def test_the_file_keeps_its_token_and_follows_the_address(self, tmp_path: Path) -> None:
+        first = await self._start(tmp_path / "d")
+        second = await self._start(tmp_path / "d", 9090)
+        assert first is not None
+        assert second == {**first, "base_url": "http://127.0.0.1:9090/client/v4"}
+
+    async def test_a_file_that_was_removed_stays_away(self, tmp_path: Path) -> None:
+        await self._start(tmp_path / "d")
+        (tmp_path / "d" / "credentials.json").unlink()
+        assert await self._start(tmp_path / "d") is None
+
+    async def test_a_new_database_takes_the_files_account(self, tmp_path: Path) -> None:
+        """So a crash between the file and the commit is mended, and an operator can choose the token beforehand."""
+        first = await self._start(tmp_path / "d")
+        for path in (tmp_path / "d").glob("headwater.db*"):
+            path.unlink()
+        assert await self._start(tmp_path / "d") == first
+        plane = await ControlPlane.open(ControlSettings(tmp_path / "d"))
+        async with plane._database.read() as conn:
+            assert (await conn.execute(text("SELECT id FROM accounts"))).scalar_one() == first["account_id"]  # type: ignore[index]
+        await plane.close()
+
+    @pytest.mark.parametrize("content", ["", "{}", "[]", '{"account_id": "x", "app_id": "y", "api_token": "z"}'])
+    async def test_a_damaged_file_is_never_overwritten(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "credentials.json").write_text(content)
+        with pytest.raises(OperatorError):
+            await self._start(tmp_path / "d")
+        assert (tmp_path / "d" / "credentials.json").read_text() == content
