@@ -27,6 +27,8 @@ class Totals:
 
 async def totals(conn: AsyncConnection, sessions: Table, app_id: str, from_ms: int, to_ms: int) -> Totals:
     """Sum up the sessions of a range; those that reach out of it count in proportion. One pass of the index."""
+    if to_ms <= from_ms:
+        return Totals(0, 0.0, 0.0)
     columns = sessions.c
     low = case((columns.started_ms < from_ms, literal(from_ms)), else_=columns.started_ms)
     high = case((columns.known_ms > to_ms, literal(to_ms)), else_=columns.known_ms)

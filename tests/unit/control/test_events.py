@@ -181,7 +181,8 @@ class TestAnySequence:
                 for event in data.draw(_events(of)):
                     await apply(database, event)
                     before = await state(database, of)
-                    await apply(database, event)
+                    if not isinstance(event, PublishRejected):  # two refusals are two refusals
+                        await apply(database, event)
                     status, rows = await state(database, of)
                     assert (status, [_plain(row) for row in rows]) == (before[0], [_plain(row) for row in before[1]])
                     assert sum(row.stopped_ms is None for row in rows) <= 1
