@@ -104,6 +104,7 @@ async def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     recorder = SessionRecorder.create(tmp_path / "s.mp4", "session", writer, on_failure=reasons.append)
     recorder.apply(two_tracks(Script()))
     assert await recorder.close() is None
+    await recorder.discard()
     await writer.stop()
     assert reasons == [recorder.failure] == ["File exists: s.mp4"]
     assert (tmp_path / "s.mp4").read_bytes() == b"precious"

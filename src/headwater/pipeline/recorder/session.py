@@ -110,11 +110,12 @@ class SessionRecorder:
             OperatorError: the file system refuses.
         """
         await self._sink.release()
-        await asyncio.to_thread(delete, self.path)
+        if self._sink.made:
+            await asyncio.to_thread(delete, self.path)
 
     async def _close(self) -> Recording | None:
         await self._sink.release()
-        return await asyncio.to_thread(self._complete)
+        return await asyncio.to_thread(self._complete) if self._sink.made else None
 
     def _complete(self) -> Recording | None:
         try:

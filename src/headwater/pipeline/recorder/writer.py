@@ -52,7 +52,8 @@ class RecordingSink:
 
     Attributes:
         failure: Why nothing more is written; None while all is well. Set in the event loop.
-        written: The MP4 is in the file up to here. Written by the thread, read anywhere.
+        written: The MP4 is in the file up to here. Set by the thread, read anywhere.
+        made: The files are ours: they did not exist before. Set by the thread, final once released.
     """
 
     def __init__(self, writer: DiskWriter, path: Path, index_path: Path, start: int) -> None:
@@ -60,6 +61,7 @@ class RecordingSink:
         self.index_path = index_path
         self.failure: str | None = None
         self.written = start
+        self.made = False
         self.on_failure: Callable[[str], None] | None = None
         self._writer = writer
         self._loop = asyncio.get_running_loop()
@@ -215,6 +217,7 @@ class DiskWriter:
         sink.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         sink._fd = os.open(sink.path, flags | os.O_RDWR, 0o640)
+        sink.made = True
         sink._index_fd = os.open(sink.index_path, flags | os.O_WRONLY | os.O_APPEND, 0o640)
 
     def _append(self, sink: RecordingSink, media: list[bytes]) -> None:
