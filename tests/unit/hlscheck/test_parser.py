@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.hlscheck.attributes import read_byterange, read_decimal, read_integer
-from headwater.hlscheck.parser import is_multivariant, parse_media, parse_multivariant, read_date_time
+from headwater.hlscheck.media_reader import read_date_time
+from headwater.hlscheck.parser import is_multivariant, parse_media, parse_multivariant
 from headwater.hlscheck.playlist import ByteRange
 from tests.unit.hlscheck.origin import MULTIVARIANT
 

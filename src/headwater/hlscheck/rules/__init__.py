@@ -1,6 +1,18 @@
 """The rules, each with its clause. Importing this package registers all of them."""
 
-from headwater.hlscheck.rules import delivery, media, multivariant, parts, renditions, structure, successive, syntax
+from headwater.hlscheck.rules import (
+    availability,
+    blocking,
+    dates,
+    http,
+    media,
+    multivariant,
+    parts,
+    renditions,
+    structure,
+    successive,
+    syntax,
+)
 from headwater.hlscheck.rules.base import DRAFT, REGISTRY, Evidence, Outcome, Rule, Severity, Status, evaluate
 
 __all__ = [
@@ -11,8 +23,11 @@ __all__ = [
     "Rule",
     "Severity",
     "Status",
-    "delivery",
+    "availability",
+    "blocking",
+    "dates",
     "evaluate",
+    "http",
     "media",
     "multivariant",
     "parts",
