@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 from headwater.hlscheck.fetch import Fetch, Request
-from headwater.hlscheck.observation import Exchange, Observation
+from headwater.hlscheck.observation import Exchange, Observation, Rendition
 from headwater.hlscheck.urls import split
 
 
@@ -52,6 +52,16 @@ def with_directives(url: str, **directives: int | str | None) -> str:
     query = [q for q in parse_qsl(parts.query, keep_blank_values=True) if not q[0].startswith("_HLS_")]
     query += [(f"_HLS_{name}", str(value)) for name, value in directives.items() if value is not None]
     return urlunsplit(parts._replace(query=urlencode(sorted(query))))
+
+
+MAX_BLOCKING_S = 120.0  # whatever target duration a playlist claims
+
+
+def blocking_timeout(rendition: Rendition) -> float:
+    """Seconds to wait for what may block: 503 is due after three target durations (6.2.5.2), a fourth is patience."""
+    newest = rendition.newest
+    target = newest.target_duration if newest and newest.target_duration else 6
+    return min(4.0 * target + 2.0, MAX_BLOCKING_S)
 
 
 class Session:
