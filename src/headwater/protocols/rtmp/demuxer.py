@@ -152,16 +152,20 @@ class Demuxer:
         field = int.from_bytes(buf[fields : fields + 3], "big") if form != 3 else 0
         extended = stream.extended if form == 3 else (b"" if field != 0xFFFFFF else b"\0\0\0\0")
         if extended:
-            if position + 4 > end:
-                self._need = position + 4 - start
-                return -1
             value = bytes(buf[position : position + 4])
             if form != 3:
+                if len(value) < 4:
+                    self._need = position + 4 - start
+                    return -1
                 extended = value
                 field = int.from_bytes(value, "big")
                 position += 4
-            elif value == extended:  # some encoders leave it out of type-3 chunks
+            elif value == extended:
                 position += 4
+            elif extended.startswith(value):
+                self._need = position + 4 - start
+                return -1
+            # else: an encoder that leaves it out of type-3 chunks
         if form != 3 or stream.pending is None:
             self._begin(stream, form, field, buf, fields)
             stream.extended = extended
@@ -210,11 +214,12 @@ class Demuxer:
         header = stream.marker
         if stream.extended:
             first = start + chunk_size + len(header)
-            if first + 4 > end:
+            seen = bytes(buf[first : first + 4])
+            if seen == stream.extended:
+                header += stream.extended
+            elif stream.extended.startswith(seen):  # not decided yet whether the encoder repeats it
                 self._need = first + 4 - start
                 return 0, b""
-            if buf[first : first + 4] == stream.extended:
-                header += stream.extended
         stride = chunk_size + len(header)
         total = left + (left - 1) // chunk_size * len(header)
         stop = start + total

@@ -163,14 +163,15 @@ class ServerSession:
         if not received:
             return _NO_EVENTS
         events: list[Event] = []
+        media_before = self.media_messages
         for message in received:
             if message[0] == messages.VIDEO or message[0] == messages.AUDIO:
                 if self._publish_stream:
                     events.append(message)
+                    self.media_messages += 1
             else:
                 self._control(message, events)
-        if events:
-            self.media_messages += len(events)
+        if self.media_messages != media_before:
             self._last_media = now
         return events
 
@@ -291,6 +292,7 @@ class ServerSession:
             for inner in messages.split_aggregate(timestamp, payload):
                 if inner[0] in (messages.AUDIO, messages.VIDEO):
                     events.append(inner)
+                    self.media_messages += 1
                 elif inner[0] in (messages.DATA_AMF0, messages.DATA_AMF3):
                     self._on_data(inner[3], events)
         # Acknowledgements and bandwidth limits bind a sender of media; what we send is a few hundred bytes. Shared
