@@ -227,9 +227,9 @@ class Demuxer:
             stop = end
         chunks = (left - 1) // chunk_size  # the last one, which no header follows, is not counted
         for column in range(len(header)):
-            seen = buf[start + chunk_size + column : stop : stride]
-            same = len(seen) - len(seen.lstrip(header[column : column + 1]))
-            if same < len(seen):
+            headers = buf[start + chunk_size + column : stop : stride]
+            same = len(headers) - len(headers.lstrip(header[column : column + 1]))
+            if same < len(headers):
                 # Another header stands behind chunk `same`: that chunk is the last in the row.
                 chunks = min(chunks, same)
                 total = chunks * stride + chunk_size
