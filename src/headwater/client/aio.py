@@ -37,7 +37,7 @@ from headwater.client.models import (
     Status,
     Token,
 )
-from headwater.client.requests import Request, Requests, SortOrder, Time
+from headwater.client.requests import PER_PAGE, Request, Requests, SortOrder, Time
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ class AsyncHeadwater:
         page_no = 1
         while True:
             page = await self.get_all_livestreams(
-                page_no=page_no, per_page=100, sort_order="ASC", status=status, exclude_meetings=exclude_meetings
+                page_no=page_no, per_page=PER_PAGE, sort_order="ASC", status=status, exclude_meetings=exclude_meetings
             )
             for livestream in page.livestreams:
                 yield livestream
@@ -248,7 +248,8 @@ class AsyncHeadwater:
 
     async def create_app(self, name: str) -> App:
         """Create an app."""
-        return (await self._send(self._requests.create_app(name))).app
+        created = await self._send(self._requests.create_app(name))
+        return created.app
 
     async def create_meeting(self, *, title: str | None = None, **settings: Any) -> Meeting:
         """Create a meeting; further settings are named as in the API (`live_stream_on_start=True`)."""

@@ -17,6 +17,10 @@ from headwater.client.credentials import Access
 T = TypeVar("T")
 
 SortOrder = Literal["ASC", "DSC"]
+
+PER_PAGE = 100
+"""Livestreams that iterating fetches at once."""
+
 Time = datetime | str | int
 
 

@@ -37,7 +37,7 @@ from headwater.client.models import (
     Status,
     Token,
 )
-from headwater.client.requests import Request, Requests, SortOrder, Time
+from headwater.client.requests import PER_PAGE, Request, Requests, SortOrder, Time
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ class Headwater:
         page_no = 1
         while True:
             page = self.get_all_livestreams(
-                page_no=page_no, per_page=100, sort_order="ASC", status=status, exclude_meetings=exclude_meetings
+                page_no=page_no, per_page=PER_PAGE, sort_order="ASC", status=status, exclude_meetings=exclude_meetings
             )
             yield from page.livestreams
             if page.paging.end_offset >= page.paging.total_count or not page.livestreams:
@@ -187,13 +187,15 @@ class Headwater:
         self, *, start_time: Time | None = None, end_time: Time | None = None
     ) -> LivestreamTotals:
         """Fetch totals of the livestreams in a time range, by default all time."""
-        return self._send(self._requests.get_livestream_analytics_complete(start_time=start_time, end_time=end_time))
+        request = self._requests.get_livestream_analytics_complete(start_time=start_time, end_time=end_time)
+        return self._send(request)
 
     def get_livestream_analytics_daywise(
         self, *, start_time: Time | None = None, end_time: Time | None = None
     ) -> list[LivestreamDay]:
         """Fetch the same per day, by default of the last 30 days."""
-        return self._send(self._requests.get_livestream_analytics_daywise(start_time=start_time, end_time=end_time))
+        request = self._requests.get_livestream_analytics_daywise(start_time=start_time, end_time=end_time)
+        return self._send(request)
 
     def get_org_analytics(
         self, *, start_date: date | str | None = None, end_date: date | str | None = None
@@ -243,7 +245,8 @@ class Headwater:
 
     def create_app(self, name: str) -> App:
         """Create an app."""
-        return self._send(self._requests.create_app(name)).app
+        created = self._send(self._requests.create_app(name))
+        return created.app
 
     def create_meeting(self, *, title: str | None = None, **settings: Any) -> Meeting:
         """Create a meeting; further settings are named as in the API (`live_stream_on_start=True`)."""
