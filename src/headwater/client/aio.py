@@ -188,17 +188,15 @@ class AsyncHeadwater:
         self, *, start_time: Time | None = None, end_time: Time | None = None
     ) -> LivestreamTotals:
         """Fetch totals of the livestreams in a time range, by default all time."""
-        return await self._send(
-            self._requests.get_livestream_analytics_complete(start_time=start_time, end_time=end_time)
-        )
+        request = self._requests.get_livestream_analytics_complete(start_time=start_time, end_time=end_time)
+        return await self._send(request)
 
     async def get_livestream_analytics_daywise(
         self, *, start_time: Time | None = None, end_time: Time | None = None
     ) -> list[LivestreamDay]:
         """Fetch the same per day, by default of the last 30 days."""
-        return await self._send(
-            self._requests.get_livestream_analytics_daywise(start_time=start_time, end_time=end_time)
-        )
+        request = self._requests.get_livestream_analytics_daywise(start_time=start_time, end_time=end_time)
+        return await self._send(request)
 
     async def get_org_analytics(
         self, *, start_date: date | str | None = None, end_date: date | str | None = None
