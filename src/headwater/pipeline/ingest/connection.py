@@ -169,7 +169,7 @@ class RtmpConnection(asyncio.Protocol):
                 self._held.append(event)
         elif isinstance(event, PublishEnded):
             self._end(f"the publisher ended it ({event.command})", regular=True)
-            self._linger()
+            self._linger(hang_up=False)  # rtmp2sink takes a server that closes first for an error
         elif isinstance(event, TimedOut):
             _log.info("connection timed out: remote=%s limit=%s: %s", self.remote, event.limit, event.description)
             self._end(event.description, regular=False)
@@ -257,15 +257,19 @@ class RtmpConnection(asyncio.Protocol):
         self._flush()
         self._linger()
 
-    def _linger(self) -> None:
-        """Close, but leave time to read the reason: closing with unread data would reset the connection at once."""
+    def _linger(self, *, hang_up: bool = True) -> None:
+        """Close, but leave time to read the reason: closing with unread data would reset the connection at once.
+
+        Args:
+            hang_up: Say at once that no more is coming; else the publisher closes, or the time runs out.
+        """
         if self._linger_until is not None or self._transport is None:
             return
         self._session.close()
         self._linger_until = self._loop.time() + self._ingest.settings.linger_s
         self._transport.resume_reading()
         self._flush()
-        if self._transport.can_write_eof():
+        if hang_up and self._transport.can_write_eof():
             try:
                 self._transport.write_eof()
             except OSError:
