@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from headwater.hlscheck.attributes import read_byterange, read_decimal
@@ -22,8 +23,8 @@ from headwater.hlscheck.reader import MULTIVARIANT_TAGS, Reader
 class MediaReader(Reader):
     foreign = MULTIVARIANT_TAGS
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, imported: Mapping[str, str], query: Mapping[str, str]) -> None:
+        super().__init__(text, imported, query)
         self.out = MediaPlaylist()
         self.segments: list[Segment] = []
         self.hints: list[PreloadHint] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headwater.hlscheck.attributes import Attributes
 from headwater.hlscheck.playlist import (
     MediaTag,
@@ -15,8 +17,8 @@ from headwater.hlscheck.reader import MEDIA_TAGS, Reader
 class MultivariantReader(Reader):
     foreign = MEDIA_TAGS
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, imported: Mapping[str, str], query: Mapping[str, str]) -> None:
+        super().__init__(text, imported, query)
         self.variants: list[Variant] = []
         self.media: list[MediaTag] = []
         self.pending: tuple[Attributes, int] | None = None
@@ -44,6 +46,7 @@ class MultivariantReader(Reader):
             tag_lines=self.tag_lines,
             unknown_tags=self.unknown,
             problems=self.problems,
+            variables=self.variables,
         )
 
     def _no_uri(self) -> None:

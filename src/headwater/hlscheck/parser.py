@@ -7,10 +7,15 @@ counted in `unknown_tags` and otherwise ignored, as clients must (6.3.1).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from headwater.hlscheck.media_reader import MediaReader
 from headwater.hlscheck.multivariant_reader import MultivariantReader
 from headwater.hlscheck.playlist import MediaPlaylist, MultivariantPlaylist
 from headwater.hlscheck.reader import MAX_LINES
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def is_multivariant(text: str) -> bool:
@@ -18,11 +23,19 @@ def is_multivariant(text: str) -> bool:
     return any(line.startswith(("#EXT-X-STREAM-INF", "#EXT-X-MEDIA:")) for line in text.splitlines()[:MAX_LINES])
 
 
-def parse_media(text: str) -> MediaPlaylist:
-    """Read a media playlist; never raises."""
-    return MediaReader(text).read()
+def parse_media(
+    text: str, *, imported: Mapping[str, str] = NOTHING, query: Mapping[str, str] = NOTHING
+) -> MediaPlaylist:
+    """Read a media playlist; never raises.
+
+    Args:
+        text: The playlist.
+        imported: Variables of the multivariant playlist, for EXT-X-DEFINE:IMPORT.
+        query: Parameters of the playlist's URL, for EXT-X-DEFINE:QUERYPARAM.
+    """
+    return MediaReader(text, imported, query).read()
 
 
-def parse_multivariant(text: str) -> MultivariantPlaylist:
-    """Read a multivariant playlist; never raises."""
-    return MultivariantReader(text).read()
+def parse_multivariant(text: str, *, query: Mapping[str, str] = NOTHING) -> MultivariantPlaylist:
+    """Read a multivariant playlist; never raises. `query` as for `parse_media`."""
+    return MultivariantReader(text, NOTHING, query).read()

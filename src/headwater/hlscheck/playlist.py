@@ -237,7 +237,7 @@ class MediaTag:
 
 @dataclass(slots=True)
 class MultivariantPlaylist:
-    """A multivariant playlist."""
+    """A multivariant playlist; `variables` are those of EXT-X-DEFINE, which media playlists may import."""
 
     lines: int = 0
     version: int | None = None
@@ -248,3 +248,4 @@ class MultivariantPlaylist:
     tag_lines: dict[str, int] = field(default_factory=dict)
     unknown_tags: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)

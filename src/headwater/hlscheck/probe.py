@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
+from urllib.parse import parse_qsl
 
 from headwater.errors import HeadwaterError
 from headwater.hlscheck.downloads import Downloads
@@ -23,7 +24,7 @@ from headwater.hlscheck.observation import (
     Rendition,
     Snapshot,
 )
-from headwater.hlscheck.parser import is_multivariant, parse_media, parse_multivariant
+from headwater.hlscheck.parser import is_multivariant, parse_multivariant
 from headwater.hlscheck.playlist import Variant
 from headwater.hlscheck.questions import Questions
 from headwater.hlscheck.session import ProbeSettings, Session, blocking_timeout, with_directives
@@ -46,7 +47,7 @@ async def observe(url: str, fetch: Fetch, settings: ProbeSettings) -> Observatio
     observation = Observation(url, started_at=clock())
     text = await _load_first(url, fetch, settings, observation)
     if is_multivariant(text):
-        observation.multivariant = parse_multivariant(text)
+        observation.multivariant = parse_multivariant(text, query=dict(parse_qsl(split(observation.url).query)))
         observation.renditions = _renditions(observation)
     else:
         observation.renditions = [Rendition("media playlist", observation.url)]
@@ -185,8 +186,7 @@ class _Follower:
         if not exchange.ok:
             self.rendition.failures.append(exchange)
             return None
-        playlist = parse_media(exchange.body.decode("utf-8", "replace"))
-        exchange.body = b""
+        playlist = self.session.read(exchange)
         if not self.rendition.snapshots:
             self.rendition.url = exchange.url if asked is None else self.rendition.url
         snapshot = Snapshot(self.rendition, exchange, playlist, asked)
@@ -199,6 +199,5 @@ class _Follower:
         if not exchange.ok:
             self.rendition.failures.append(exchange)
             return None
-        playlist = parse_media(exchange.body.decode("utf-8", "replace"))
-        exchange.body = b""
+        playlist = self.session.read(exchange)
         return Delta(self.rendition, exchange, playlist, base.playlist, None)

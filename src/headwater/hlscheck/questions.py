@@ -11,7 +11,6 @@ import math
 from urllib.parse import urlunsplit
 
 from headwater.hlscheck.observation import Exchange, Probe, ProbeKind, Rendition, Snapshot
-from headwater.hlscheck.parser import parse_media
 from headwater.hlscheck.playlist import MediaPlaylist, Segment
 from headwater.hlscheck.session import Session, with_directives
 from headwater.hlscheck.urls import split
@@ -36,7 +35,7 @@ class Questions:
         """A playlist request with directives."""
         url = with_directives(self.rendition.url, msn=msn, part=part)
         exchange = await self.session.get(url, timeout_s=self._patience(before))
-        playlist = parse_media(exchange.body.decode("utf-8", "replace")) if exchange.ok else None
+        playlist = self.session.read(exchange) if exchange.ok else None
         exchange.body = b""
         asked = None if msn is None else (msn, part)
         self._keep(Probe(kind, self.rendition, exchange, before, playlist, asked=asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from headwater.hlscheck.attributes import Attributes, read_integer
 from headwater.hlscheck.playlist import (
@@ -12,6 +12,9 @@ from headwater.hlscheck.playlist import (
 MAX_LINES = 200_000  # a day of 1 s segments with their tags; past it the rest is left unread
 MAX_PROBLEMS = 1_000  # of one playlist; a reader needs the first few
 MAX_UNKNOWN_TAGS = 100
+MAX_VARIABLES = 100  # EXT-X-DEFINE of one playlist
+MAX_VARIABLE_LENGTH = 4096  # a token or a base URL
+MAX_REFERENCES = 20  # of variables in one line
 
 MULTIVARIANT_TAGS = frozenset(
     [
@@ -75,8 +78,9 @@ class Reader:
     foreign: frozenset[str]
     handlers: dict[str, Callable[[str], None]]
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, imported: Mapping[str, str], query: Mapping[str, str]) -> None:
+        self.text, self.imported, self.query = text, imported, query
+        self.variables: dict[str, str] = {}
         self.line = 0
         self.problems: list[Problem] = []
         self.tag_lines: dict[str, int] = {}
@@ -107,7 +111,7 @@ class Reader:
             if line.startswith("#EXT"):
                 self._tag(line)
             elif line and not line.startswith("#"):
-                self.on_uri(line)
+                self.on_uri(self.substitute(line))
         if len(lines) > MAX_LINES:
             self.problem("characters", f"more than {MAX_LINES} lines; the rest was not read")
         if not lines:
@@ -142,7 +146,7 @@ class Reader:
             self.problem("duplicate-tag", f"{name} stands here again, first in line {self.tag_lines[name]}")
         self.tag_lines.setdefault(name, self.line)
         if known is not None:
-            known(value if colon else "")
+            known(self.substitute(value) if colon else "")
 
     def on_uri(self, uri: str) -> None:
         raise NotImplementedError
@@ -160,7 +164,40 @@ class Reader:
         self.independent = True
 
     def on_define(self, value: str) -> None:
-        self.features.append((11 if "QUERYPARAM=" in value else 8, self.line, "EXT-X-DEFINE"))
+        attributes = self.attributes(value, "EXT-X-DEFINE")
+        self.features.append((11 if "QUERYPARAM" in attributes.raw else 8, self.line, "EXT-X-DEFINE"))
+        if "NAME" in attributes.raw:
+            name, found = attributes.quoted("NAME"), attributes.quoted("VALUE", required=True)
+        elif "IMPORT" in attributes.raw:
+            name = attributes.quoted("IMPORT")
+            found = self.imported.get(name or "")
+        else:
+            name = attributes.quoted("QUERYPARAM", required=True)
+            found = self.query.get(name or "")
+        if name is None:
+            return
+        if found is None:
+            self.problem("variable", f"EXT-X-DEFINE of {name[:40]}: there is no such value to take")
+        if name in self.variables:
+            self.problem("variable", f"{name[:40]} is defined twice")
+        if len(self.variables) < MAX_VARIABLES:
+            self.variables[name] = (found or "")[:MAX_VARIABLE_LENGTH]
+
+    def substitute(self, text: str) -> str:
+        """Put values in the place of variable references `{$name}` (4.3)."""
+        if "{$" not in text:
+            return text
+        out: list[str] = []
+        position, count = 0, 0
+        while (start := text.find("{$", position)) >= 0 and (end := text.find("}", start)) >= 0:
+            name = text[start + 2 : end]
+            count += 1
+            if name not in self.variables or count > MAX_REFERENCES:
+                self.problem("variable", f"{{${name[:40]}}} is not defined")
+                break
+            out += [text[position:start], self.variables[name]]
+            position = end + 1
+        return "".join([*out, text[position:]])
 
     def on_start(self, value: str) -> None:
         self.attributes(value, "EXT-X-START")

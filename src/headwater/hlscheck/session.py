@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 from headwater.hlscheck.fetch import Fetch, Request
 from headwater.hlscheck.observation import Exchange, Observation, Rendition
+from headwater.hlscheck.parser import parse_media
+from headwater.hlscheck.playlist import MediaPlaylist
 from headwater.hlscheck.urls import split
 
 
@@ -71,6 +73,13 @@ class Session:
         self.fetch, self.settings, self.observation, self.deadline = fetch, settings, observation, deadline
         self.downloads = asyncio.Semaphore(settings.concurrent_downloads)
         self.bytes = self.resources = 0
+
+    def read(self, exchange: Exchange) -> MediaPlaylist:
+        """The media playlist that an exchange brought; its bytes are then forgotten."""
+        text, exchange.body = exchange.body.decode("utf-8", "replace"), b""
+        multivariant = self.observation.multivariant
+        imported = multivariant.variables if multivariant else {}
+        return parse_media(text, imported=imported, query=dict(parse_qsl(split(exchange.url).query)))
 
     def clock(self) -> float:
         return asyncio.get_running_loop().time()

@@ -502,6 +502,7 @@ fault(
     playlist=replaced(r",HOLD-BACK=6.0", ',HOLD-BACK="6.0"', only="v0"),
 )
 fault("required-attribute", playlist=replaced(r"^(#EXTM3U\n)", '\\1#EXT-X-DATERANGE:CLASS="a"\n', only="v0"))
+fault("variable", playlist=replaced(r"^s15\.m4s", "s15.m4s?{$token}", only="v0"))
 fault("tag-value", playlist=replaced(r"^#EXTINF:2.00000,\n(s1[23])", r"#EXTINF:2.00000\n\1", only="v0"))
 fault("duplicate-tag", playlist=replaced(r"^(#EXT-X-TARGETDURATION.*\n)", r"\1\1", only="v0"))
 fault("tag-order", playlist=lambda a, t: _late_sequence(a, t))

@@ -125,6 +125,32 @@ def test_a_breach_is_found_at_its_line(text: str, rule: str, line: int) -> None:
     assert (rule, line) in [(p.rule, p.line) for p in parse_media(text).problems]
 
 
+def test_variables_are_put_in() -> None:
+    text = HEAD + (
+        '#EXT-X-DEFINE:NAME="base",VALUE="https://a/"\n#EXT-X-DEFINE:IMPORT="token"\n#EXT-X-DEFINE:QUERYPARAM="q"\n'
+        '#EXT-X-MAP:URI="{$base}init.mp4"\n#EXTINF:4,\n{$base}a.mp4?t={$token}&q={$q}\n'
+    )
+    playlist = parse_media("#EXTM3U\n#EXT-X-VERSION:11\n" + text[8:], imported={"token": "T"}, query={"q": "7"})
+    assert playlist.problems == []
+    (segment,) = playlist.segments
+    assert segment.uri == "https://a/a.mp4?t=T&q=7"
+    assert segment.map is not None and segment.map.uri == "https://a/init.mp4"
+    assert max(playlist.features)[0] == 11
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTINF:4,\n{$a}\n",
+        '#EXT-X-DEFINE:IMPORT="a"\n',
+        '#EXT-X-DEFINE:QUERYPARAM="a"\n',
+        '#EXT-X-DEFINE:NAME="a",VALUE="1"\n#EXT-X-DEFINE:NAME="a",VALUE="1"\n',
+    ],
+)
+def test_a_variable_that_is_not_there(text: str) -> None:
+    assert [p.rule for p in parse_media(HEAD + text).problems] == ["variable"]
+
+
 def test_both_line_ends_are_lines() -> None:
     assert parse_media(LOW_LATENCY.replace("\n", "\r\n")).problems == []
     assert parse_media(LOW_LATENCY.rstrip("\n")).problems == []

@@ -29,6 +29,12 @@ _SYNTAX = (
         "Attribute values have the type that their tag defines",
         "Quote quoted strings, do not quote enumerated ones, and write numbers in decimal digits.",
     ),
+    (
+        "variable",
+        "4.3",
+        "Variables are defined once, before they are used",
+        "Define the variable with EXT-X-DEFINE above its first use; media playlists must IMPORT those of the other.",
+    ),
     ("required-attribute", "4.4", "Tags carry the attributes that they require", "Add the attribute."),
     ("tag-value", "4.4", "Tag values are well-formed", "Write the value in the form that the tag's clause defines."),
     ("duplicate-tag", "4.4.3", "Tags for the whole playlist stand once", "Leave out the repetition."),
