@@ -155,7 +155,7 @@ class Packaged(Origin):
 
 
 async def publish(
-    packager: Packager, origin: Packaged, seconds: float, fps: float, lag_ms: int, first_ms: int = 0
+    packager: Packager, origin: Packaged, seconds: float, fps: float, lag_ms: int, first_ms: int = 0, offset_ms: int = 0
 ) -> None:
     """A publisher in real time: times in whole milliseconds, as RTMP has them; audio a bit behind."""
     clock, began = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
@@ -168,15 +168,21 @@ async def publish(
         sync = track == 2 or n % gop == 0
         size = 60 if track == 2 else 2_000 if sync else 300
         payload = (size - 4).to_bytes(4, "big") + bytes([0x65 if sync else 0x41]) + bytes(size - 5)
-        origin.apply(packager.push(AccessUnit(track, first_ms + int(at), 0, sync, payload), now_ms()))
+        origin.apply(
+            packager.push(
+                AccessUnit(track, first_ms + int(at), offset_ms if track == 1 else 0, sync, payload), now_ms()
+            )
+        )
 
 
-async def checked(settings: PackagerSettings, fps: float, *, seconds: float = 12, lag_ms: int = 15) -> Report:
+async def checked(
+    settings: PackagerSettings, fps: float, *, seconds: float = 12, lag_ms: int = 15, offset_ms: int = 0
+) -> Report:
     origin = Packaged(multivariant=lambda text: edited(fps))
     packager = Packager(settings, first_msn=FIRST_MSN, now_ms=now_ms())
     for track in (VIDEO, AUDIO):
         origin.apply(packager.configure(track))
-    publisher = asyncio.create_task(publish(packager, origin, seconds + 30, fps, lag_ms))
+    publisher = asyncio.create_task(publish(packager, origin, seconds + 30, fps, lag_ms, 0, offset_ms))
     await asyncio.sleep(12)
     assert origin.playable is not None
     report = await check(URL, seconds=seconds, fetch=origin)
@@ -199,6 +205,14 @@ def test_the_packager_keeps_the_rules(fps: float, part_target_ms: int) -> None:
     found: list[Any] = [(f.rule, f.count, [e.text for e in f.evidence]) for f in report.findings]
     assert found == []
     assert {r.status for r in report.rules if r.rule == "segment-is-parts"} == {"passed"}
+
+
+@pytest.mark.parametrize(("lag_ms", "offset_ms"), [(0, 0), (250, 0), (-200, 0), (15, 67), (15, 150)])
+def test_late_sound_and_b_frames_keep_the_rules(lag_ms: int, offset_ms: int) -> None:
+    """Sound that arrives before or after its pictures, and pictures that are shown later than they are decoded."""
+    report = run(checked(PackagerSettings(), 30, lag_ms=lag_ms, offset_ms=offset_ms))
+    assert report.error is None
+    assert [(f.rule, f.count, [e.text for e in f.evidence]) for f in report.findings] == []
 
 
 async def reconnected() -> Report:

@@ -12,19 +12,26 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headwater.errors import ProtocolError
 
 MAX_BOXES = 20_000  # of one resource; a 10 s segment of 20 ms fragments has about 3,000
 MAX_SAMPLES = 200_000  # of one resource: ten minutes at 300 a second
 MAX_TRACKS = 32
+MAX_EDITS = 16  # of one track; one or two are usual
 NON_SYNC = 0x0001_0000  # sample_is_non_sync_sample (ISO/IEC 14496-12, 8.8.3.1)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackHeader:
-    """One trak of an init segment; `codec` is the sample entry's four characters, sizes in pixels (0 for sound)."""
+    """One trak of an init segment.
+
+    Attributes:
+        codec: The sample entry's four characters.
+        width, height: In pixels, 0 for sound.
+        shift: Media time of the first edit (elst), in the track's timescale: presentation begins there.
+    """
 
     id: int
     timescale: int
@@ -35,6 +42,7 @@ class TrackHeader:
     default_duration: int = 0
     default_size: int = 0
     default_flags: int = 0
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +164,23 @@ def _parse_init(view: memoryview) -> InitInfo:
 
 
 def _with_defaults(track: TrackHeader, defaults: tuple[int, int, int]) -> TrackHeader:
-    return TrackHeader(track.id, track.timescale, track.handler, track.codec, track.width, track.height, *defaults)
+    duration, size, flags = defaults
+    return replace(track, default_duration=duration, default_size=size, default_flags=flags)
 
 
 def _parse_track(budget: _Budget, view: memoryview, start: int, end: int) -> TrackHeader:
-    track_id, timescale, handler, codec, width, height = 0, 0, "", "", 0, 0
+    track_id, timescale, handler, codec, width, height, shift = 0, 0, "", "", 0, 0, 0
     pending = [(start, end)]
     while pending:
         for kind, _, body, stop in budget.walk(view, *pending.pop()):
-            if kind in (b"mdia", b"minf", b"stbl"):
+            if kind in (b"mdia", b"minf", b"stbl", b"edts"):
                 pending.append((body, stop))
             elif kind == b"tkhd":
                 (track_id,) = struct.unpack_from(">I", view, body + (20 if view[body] == 1 else 12))
             elif kind == b"mdhd":
                 (timescale,) = struct.unpack_from(">I", view, body + (20 if view[body] == 1 else 12))
+            elif kind == b"elst":
+                shift = _first_edit(view, body)
             elif kind == b"hdlr":
                 handler = bytes(view[body + 8 : body + 12]).decode("latin-1")
             elif kind == b"stsd":
@@ -178,7 +189,18 @@ def _parse_track(budget: _Budget, view: memoryview, start: int, end: int) -> Tra
                     width, height = struct.unpack_from(">HH", view, body + 8 + 8 + 24)
     if not track_id or not timescale:
         raise ProtocolError("a track without an id or a timescale")
-    return TrackHeader(track_id, timescale, handler, codec, width, height)
+    return TrackHeader(track_id, timescale, handler, codec, width, height, shift=shift)
+
+
+def _first_edit(view: memoryview, body: int) -> int:
+    """Media time of the first edit that shows media (ISO/IEC 14496-12, 8.6.6), 0 where there is none."""
+    head, count = struct.unpack_from(">II", view, body)
+    code, size = (">Qq", 20) if head >> 24 == 1 else (">Ii", 12)
+    for index in range(min(count, MAX_EDITS)):
+        _, media_time = struct.unpack_from(code, view, body + 8 + index * size)
+        if media_time >= 0:
+            return int(media_time)
+    return 0
 
 
 def parse_media(data: bytes, init: InitInfo | None) -> MediaInfo:

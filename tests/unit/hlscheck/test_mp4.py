@@ -26,6 +26,23 @@ def test_an_init_segment_is_read() -> None:
     assert (track.width, track.height) == (640, 360)
 
 
+@pytest.mark.parametrize("version", [0, 1])
+def test_an_edit_list_shifts(version: int) -> None:
+    """An empty edit, then one that begins at media time 2002."""
+    code = ">IiI" if version == 0 else ">QqI"
+    edits = struct.pack(code, 5, -1, 0x10000) + struct.pack(code, 0, 2002, 0x10000)
+    edts = boxes.box(b"edts", boxes.full(b"elst", version, 0, struct.pack(">I", 2), edits))
+    track = mp4._parse_track(mp4._Budget(), memoryview(edts + _track_boxes()), 0, len(edts + _track_boxes()))
+    assert (track.shift, track.timescale) == (2002, 24_000)
+
+
+def _track_boxes() -> bytes:
+    """What the trak of INIT holds."""
+    start = INIT.index(b"trak") - 4
+    size = int.from_bytes(INIT[start : start + 4], "big")
+    return INIT[start + 8 : start + size]
+
+
 def test_a_sound_track_has_no_size() -> None:
     track = mp4.parse_init(boxes.init(2, 48_000, b"mp4a")).tracks[2]
     assert (track.handler, track.codec, track.width) == ("soun", "mp4a", 0)

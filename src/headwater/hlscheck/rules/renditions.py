@@ -16,7 +16,7 @@ from headwater.hlscheck.rules.base import (
     seen,
     several,
 )
-from headwater.hlscheck.rules.media import listed_segment, main_run, timescale
+from headwater.hlscheck.rules.media import listed_segment, main_run, timescale, track
 
 REPORT_SLACK_S = 0.5  # how far apart in time two renditions' answers may be, beside one part target
 MAPPING_SLACK_S = 0.1  # of date to media time between renditions: composition offsets, edit lists, audio frames
@@ -167,7 +167,9 @@ def _start(resource: Resource) -> float | None:
     scale = timescale(resource, run.track_id) if run else None
     if run is None or not scale:
         return None
-    return (run.start + run.samples[0].composition_offset) / scale
+    header = track(resource, run.track_id)
+    shift = header.shift if header else 0
+    return (run.start + run.samples[0].composition_offset - shift) / scale
 
 
 def _mapping(rendition: Rendition) -> tuple[int, int, float] | None:
