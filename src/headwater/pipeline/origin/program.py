@@ -1,0 +1,275 @@
+"""A session as viewers see it: its renditions, what of them is in memory, and who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
+from headwater.media.track import AudioConfig, Track, VideoConfig
+from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.origin.rendition import Rendition, Segment, media_response
+from headwater.pipeline.origin.response import Response
+from headwater.pipeline.origin.settings import OriginSettings
+from headwater.pipeline.origin.views import ViewLedger
+from headwater.pipeline.recorder.recording import Recording, RecordingReader
+from headwater.protocols.m3u8 import lines
+
+if TYPE_CHECKING:
+    from headwater.pipeline.origin.origin import Origin
+
+MEMORY_ONLY_TARGETS = 3
+"""Target durations that are listed where nothing is on disk: the least that RFC 8216bis (6.2.2) allows."""
+
+SESSION_NAME_LENGTH = 12
+"""Hex digits of the session's id in its URLs: enough that two sessions of one livestream never share one."""
+
+
+def session_name(session_id: str) -> str:
+    return session_id.replace("-", "")[:SESSION_NAME_LENGTH]
+
+
+class LiveProgram:
+    """One session's live playlists and media.
+
+    Attributes:
+        ready: Set once the first playlists can be shown.
+        ended: The session is over; the playlists say ENDLIST.
+    """
+
+    def __init__(self, origin: Origin, info: PlaybackInfo, session_id: str, recorder: RecordingReader | None) -> None:
+        self.info = info
+        self.session_id = session_id
+        self.recorder = recorder
+        self.renditions: dict[int, Rendition] = {}
+        self.ready = asyncio.Event()
+        self.ended = False
+        self.ended_at = 0.0
+        self.views = ViewLedger(6.0, origin.settings.max_views)
+        self._origin = origin
+        self._settings: OriginSettings = origin.settings
+        self._base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
+        self._target_duration_s = 0
+        self._discontinuity = 0
+        self._discontinuity_msn = 0
+        self._multivariant: dict[bool, str] = {}
+
+    # -- media comes in -----------------------------------------------------------------------------------------
+
+    def apply(self, outputs: Sequence[Output]) -> None:
+        """Take what the packager made, and answer who waited for it."""
+        woken: dict[int, Rendition] = {}
+        for output in outputs:
+            if isinstance(output, Part):
+                rendition = self.renditions[output.track_id]
+                self._add_part(rendition, output)
+                woken[output.track_id] = rendition
+            elif isinstance(output, SegmentOpened):
+                self._open_segment(self.renditions[output.track_id], output)
+            elif isinstance(output, SegmentClosed):
+                rendition = self.renditions[output.track_id]
+                rendition.close_segment(output)
+                self._multivariant = {}
+                self._slide(rendition)
+                woken[output.track_id] = rendition
+            elif isinstance(output, InitSegment):
+                self._init(output)
+            elif isinstance(output, Playable):
+                self._playable(output)
+        if self.ready.is_set():
+            for rendition in woken.values():
+                rendition.wake()
+
+    def _init(self, init: InitSegment) -> None:
+        rendition = self.renditions.get(init.track.id)
+        if rendition is None:
+            kind = "v" if init.track.is_video else "a"
+            number = sum(other.name[0] == kind for other in self.renditions.values())
+            rendition = Rendition(f"{kind}{number}", init)
+            rendition.reports = lambda me=rendition: self._reports(me)  # type: ignore[misc]
+            self.renditions[init.track.id] = rendition
+            if self._target_duration_s:  # a track that came late
+                rendition.ready(self._target_duration_s, self._settings_part_target(rendition))
+            self._origin.playlists[self._url(rendition, "live.m3u8")] = (self, rendition)
+        else:
+            rendition.init(init)
+        self._multivariant = {}
+        name = f"{self._base.decode()}{rendition.name}/init{init.version}"
+        self._origin.media[self._url(rendition, f"init{init.version}.mp4")] = media_response((init.data,), name)
+
+    def _open_segment(self, rendition: Rendition, opened: SegmentOpened) -> None:
+        """Discontinuities are counted once for all tracks: their sequence numbers must agree (RFC 8216bis, 4.4.3.3)."""
+        if not self._discontinuity:
+            # The session's first MSN: it grows across sessions of one livestream, and so does this.
+            self._discontinuity, self._discontinuity_msn = opened.msn, opened.msn
+        elif opened.discontinuity and opened.msn > self._discontinuity_msn:
+            self._discontinuity += 1
+            self._discontinuity_msn = opened.msn
+        rendition.open_segment(opened, self._discontinuity)
+
+    def _settings_part_target(self, rendition: Rendition) -> float:
+        """PART-TARGET of a track that came after Playable: the longest that any track of the program has."""
+        return max((other.part_target_s for other in self.renditions.values()), default=0.333)
+
+    def _playable(self, playable: Playable) -> None:
+        self._target_duration_s = playable.target_duration_s
+        self.views.set_gap(3.0 * playable.target_duration_s)
+        for track_id, rendition in self.renditions.items():
+            part_target_ms = playable.part_target_ms.get(track_id)
+            if part_target_ms is None:
+                part_target_ms = max(playable.part_target_ms.values())
+            rendition.ready(playable.target_duration_s, part_target_ms / 1000)
+        self.ready.set()
+
+    def _add_part(self, rendition: Rendition, part: Part) -> None:
+        assert part.data is not None, "a part leaves the packager with its bytes"
+        name = rendition.add_part(part)
+        response = media_response((part.data,), f"{self._base.decode()}{rendition.name}/{name}")
+        self._origin.media[self._url(rendition, name)] = response
+        if rendition.hinted:
+            rendition.wake(response)
+
+    # -- the window ---------------------------------------------------------------------------------------------
+
+    def _slide(self, rendition: Rendition) -> None:
+        """Take old segments off the playlist, old bytes out of memory, old names out of the tables."""
+        now = time.monotonic()
+        target = self._target_duration_s or 2
+        on_disk = self.recorder is not None
+        listed = self._settings.dvr_window_s if on_disk else MEMORY_ONLY_TARGETS * target
+        total = rendition.listed_s
+        while len(rendition.segments) > 1:
+            oldest = rendition.segments[0].duration / rendition.timescale
+            if total - oldest < max(listed, MEMORY_ONLY_TARGETS * target):
+                break
+            total -= oldest
+            rendition.drop_oldest(now)
+        # What left the playlist can be had for as long as a playlist is (RFC 8216bis, 6.2.2).
+        while rendition.retired and now - rendition.retired[0][0] > listed + target:
+            self._forget(rendition, rendition.retired.popleft()[1])
+        if on_disk:
+            self._to_disk(rendition)
+
+    def _to_disk(self, rendition: Rendition) -> None:
+        """Let go of the bytes of segments that are older than the memory window and safely written."""
+        assert self.recorder is not None
+        kept, written = 0.0, self.recorder.written
+        for segment in reversed([*(s for _, s in rendition.retired), *rendition.segments]):
+            kept += segment.duration / rendition.timescale
+            if kept <= self._settings.memory_window_s or not segment.closed:
+                continue
+            if not segment.parts or segment.parts[0][1].data is None:
+                break  # this one and all before it are on disk already
+            for number, part in segment.parts:
+                if part.offset is not None and part.offset + part.size <= written:
+                    part.data = None
+                    self._origin.media.pop(self._url(rendition, f"p{number}.m4s"), None)
+
+    def _forget(self, rendition: Rendition, segment: Segment) -> None:
+        for number, _ in segment.parts:
+            self._origin.media.pop(self._url(rendition, f"p{number}.m4s"), None)
+
+    def close(self) -> None:
+        """Take every name of this session out of the tables."""
+        for rendition in self.renditions.values():
+            for segment in [*(s for _, s in rendition.retired), *rendition.segments]:
+                self._forget(rendition, segment)
+            for version in rendition.inits:
+                self._origin.media.pop(self._url(rendition, f"init{version}.mp4"), None)
+            self._origin.playlists.pop(self._url(rendition, "live.m3u8"), None)
+        self.renditions = {}
+
+    def end(self, recording: Recording | None) -> None:
+        """The session is over: ENDLIST for those who watch; they are let go after a while."""
+        if self.ended:
+            return
+        self.ended = True
+        self.ended_at = time.monotonic()
+        self.ready.set()
+        self._multivariant = {}
+        for rendition in self.renditions.values():
+            rendition.end()
+            rendition.wake()
+            for pending in rendition.hinted:
+                pending.resolve(self._origin.gone)
+            rendition.hinted = []
+        if recording is None:
+            # The file is deleted: what was only there cannot be had any more.
+            self.recorder = None
+            for rendition in self.renditions.values():
+                while rendition.segments and not rendition.segments[0].in_memory:
+                    rendition.drop_oldest(self.ended_at)
+
+    # -- what viewers get ---------------------------------------------------------------------------------------
+
+    def _url(self, rendition: Rendition, name: str) -> bytes:
+        return self._base + f"{rendition.name}/{name}".encode()
+
+    def _reports(self, me: Rendition) -> Iterator[str]:
+        return (
+            other.report
+            for other in self.renditions.values()
+            if other is not me and other.segments and other.part_target_s
+        )
+
+    def multivariant(self, view: str, *, dvr: bool) -> str:
+        """The multivariant playlist for a viewing session; `dvr`: of the whole session so far."""
+        text = self._multivariant.get(dvr)
+        if text is None:
+            name = session_name(self.session_id)
+            kind = "dvr" if dvr else "live"
+            text = self._multivariant[dvr] = multivariant_of(
+                [(r.name, r.track, r.peak_bps, r.average_bps) for r in self._listed()],
+                f"../{name}/",
+                f"{kind}.m3u8?s=@",
+            )
+        return text.replace("?s=@", f"?s={view}")
+
+    def _listed(self) -> list[Rendition]:
+        return [rendition for rendition in self.renditions.values() if rendition.segments]
+
+    def newest_sync(self) -> tuple[bytes, bytes] | None:
+        """Init segment and a fragment that starts with a sync sample, of the first video track; None without one."""
+        for rendition in self.renditions.values():
+            if rendition.track.is_video:
+                for segment in reversed(rendition.segments):
+                    if segment.parts and segment.independent and segment.parts[0][1].data is not None:
+                        return rendition.inits[segment.opened.init_version].data, segment.parts[0][1].data
+        return None
+
+    @property
+    def viewers(self) -> int:
+        """Viewing sessions present now."""
+        return self.views.viewers(time.monotonic())
+
+    @property
+    def viewer_seconds(self) -> float:
+        """Seconds watched so far by all viewing sessions."""
+        return self.views.seconds()
+
+    def segment_response(self, rendition: Rendition, segment: Segment) -> Response | None:
+        """A whole segment from memory, uncopied; None where it is on disk."""
+        chunks = tuple(part.data for _, part in segment.parts if part.data is not None)
+        if len(chunks) != len(segment.parts):
+            return None
+        return media_response(chunks, f"{self._base.decode()}{rendition.name}/{segment.msn}")
+
+
+def multivariant_of(tracks: Sequence[tuple[str, Track, int, int]], base: str, playlist: str) -> str:
+    """A multivariant playlist of (name, track, peak bit rate, average bit rate) tracks."""
+    variants: list[lines.Variant] = []
+    audio: list[lines.AudioRendition] = []
+    for name, track, peak, average in tracks:
+        uri, config = f"{base}{name}/{playlist}", track.config
+        if isinstance(config, VideoConfig):
+            rate = float(config.frame_rate) if config.frame_rate else 0.0
+            variants.append(lines.Variant(uri, config.codecs, peak, average, config.width, config.height, rate))
+        else:
+            assert isinstance(config, AudioConfig)
+            label = track.name or (track.language if track.language != "und" else f"Audio {len(audio) + 1}")
+            audio.append(
+                lines.AudioRendition(uri, label, track.language, config.channels, config.codecs, peak, average)
+            )
+    return lines.multivariant(variants, audio)

@@ -1,0 +1,148 @@
+"""HTTP/1.1 and HTTP/2 with TLS, carried by granian: RSGI requests to the origin, everything else to the ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from headwater.pipeline.origin.origin import Answer, Origin
+from headwater.pipeline.origin.response import Pending, Response, plain
+
+log = logging.getLogger("headwater.origin")
+
+AsgiApp = Callable[..., Awaitable[None]]
+FAILED = plain(500, "The server failed; its log says why.")
+
+
+class RsgiRequest:
+    """An RSGI scope as the origin reads it."""
+
+    __slots__ = ("_headers", "method", "path", "query", "remote")
+
+    def __init__(self, scope: Any) -> None:
+        self.method = scope.method.encode()
+        self.path = scope.path.encode("utf-8", "replace")
+        self.query = scope.query_string.encode("utf-8", "replace")
+        self.remote = scope.client.rpartition(":")[0]
+        self._headers = scope.headers
+
+    def header(self, name: bytes) -> bytes | None:
+        value = self._headers.get(name.decode())
+        return value.encode("latin-1", "replace") if value is not None else None
+
+
+class RsgiApp:
+    """What granian calls for each request."""
+
+    def __init__(self, origin: Origin, app: AsgiApp) -> None:
+        self._origin = origin
+        self._app = app
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        if scope.proto != "http":
+            return
+        try:
+            answer = self._origin.respond(RsgiRequest(scope))
+            if answer is None:
+                await call_asgi(self._app, scope, protocol)
+                return
+            response = answer if isinstance(answer, Response) else await later(answer, protocol)
+        except Exception:
+            log.exception("a request failed: %s", scope.path[:200])
+            response = FAILED
+        if response is None:
+            return  # the viewer is gone
+        if scope.method == "HEAD" or not response.chunks:
+            protocol.response_empty(response.status, response.headers)
+        else:
+            protocol.response_bytes(response.status, response.headers, response.body)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing: `app.py` starts and stops everything."""
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing either."""
+
+
+async def later(answer: Answer, protocol: Any) -> Response | None:
+    """Wait for an answer, or for the viewer to go: granian does not cancel a handler whose client is gone."""
+    if not isinstance(answer, Pending):
+        assert not isinstance(answer, Response)
+        return await answer
+    loop = asyncio.get_running_loop()
+    delivered: asyncio.Future[Response] = loop.create_future()
+    answer.deliver = lambda response: None if delivered.done() else delivered.set_result(response)
+    gone = asyncio.ensure_future(protocol.client_disconnect())
+    try:
+        await asyncio.wait({delivered, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not delivered.done():
+            answer.cancel()
+    return delivered.result() if delivered.done() else None
+
+
+async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
+    """Run an ASGI 3 application for an RSGI request."""
+    body: AsyncIterator[bytes] = aiter(protocol)
+    finished = False
+    start: MutableMapping[str, Any] = {}
+    chunks: list[bytes] = []
+    stream: Any = None
+
+    async def receive() -> dict[str, Any]:
+        nonlocal finished
+        if finished:
+            await protocol.client_disconnect()
+            return {"type": "http.disconnect"}
+        try:
+            return {"type": "http.request", "body": await anext(body), "more_body": True}
+        except StopAsyncIteration:
+            finished = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal stream
+        if message["type"] == "http.response.start":
+            start.update(message)
+            return
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", [])]
+        content, more = message.get("body", b""), message.get("more_body", False)
+        if stream is None and not more and not chunks:
+            if content:
+                protocol.response_bytes(start["status"], headers, content)
+            else:
+                protocol.response_empty(start["status"], headers)
+            return
+        if stream is None:
+            stream = protocol.response_stream(start["status"], headers)
+        if content:
+            await stream.send_bytes(content)
+
+    await app(asgi_scope(scope), receive, send)
+
+
+def asgi_scope(scope: Any) -> dict[str, Any]:
+    """An RSGI scope in ASGI's words."""
+    host, _, port = scope.server.rpartition(":")
+    client_host, _, client_port = scope.client.rpartition(":")
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in scope.headers.items()]
+    if scope.authority and not any(name == b"host" for name, _ in headers):
+        headers.append((b"host", scope.authority.encode("latin-1")))  # HTTP/2's :authority
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": scope.http_version,
+        "method": scope.method,
+        "scheme": scope.scheme,
+        "path": scope.path,
+        "raw_path": scope.path.encode("utf-8"),
+        "query_string": scope.query_string.encode("latin-1"),
+        "root_path": "",
+        "headers": headers,
+        "server": (host, int(port) if port.isdigit() else None),
+        "client": (client_host, int(client_port) if client_port.isdigit() else 0),
+        "state": {},
+    }
