@@ -1,0 +1,514 @@
+"""Livestream sessions: the way of the data, wired. Read this first.
+
+    ingest ──admit──► Livestreams ──► LivestreamSession ─┬─► Packager ─► outputs ─┬─► SessionRecorder (disk)
+      (Gate)           (who, where)     (one broadcast)  │                        └─► LiveProgram (origin)
+                                                         └─► events (control, analytics)
+
+A session is one broadcast of a livestream. It opens with the first access unit, survives lost publishers for the
+reconnect window, and closes once: at the end of the window, at a stop, or at an error.
+
+              configure, push              publisher gone            window over, stop, error
+    (admitted) ──────────────► PUBLISHING ────────────────► WAITING ──────────────────────────► CLOSED
+                                   ▲   │ take-over              │
+                                   └───┴────── push ────────────┘
+
+Absent on purpose: codecs and containers (packager), sockets (ingest, origin), the database (events carry everything).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import time_ns
+from typing import Protocol
+
+from headwater.errors import PublishRefused, UnsupportedCodec
+from headwater.events import (
+    Listener,
+    LiveSnapshot,
+    PublishRejected,
+    SessionClosed,
+    SessionInterrupted,
+    SessionOpened,
+    SessionPlayable,
+    SessionProgress,
+    SessionResumed,
+    SessionWarning,
+)
+from headwater.media.access_unit import AccessUnit
+from headwater.media.cmaf import Output, PackagerWarning, Playable, SegmentOpened
+from headwater.media.track import Track
+from headwater.pipeline.ingest.gate import Publication, Publisher, PublishRequest
+from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.origin.origin import Origin
+from headwater.pipeline.packager import Packager, PackagerSettings
+from headwater.pipeline.recorder import DiskWriter, SessionRecorder
+
+log = logging.getLogger("headwater.livestream")
+
+MSN_EPOCH_MS = 1_735_689_600_000
+"""2025-01-01T00:00:00Z. A session's first MSN is the seconds since then: it grows faster than segments are made, so it
+never goes back across sessions, restarts and crashes, with nothing stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class LivestreamSettings:
+    """How sessions live and end.
+
+    Attributes:
+        reconnect_window_s: A lost publisher may come back into the same session for this long; 0 to 1800.
+        goodbye_window_s: The same for a publisher that said goodbye, never more than the reconnect window: long
+            enough for an encoder that restarts, short enough that viewers see the end.
+        progress_interval_s: Totals are made durable this often.
+        tick_interval_s: Time passes for packagers at this rate when no media comes.
+        ingest_gap_ms: Silence longer than this is not ingest time.
+        max_sessions: Sessions open at once (the limit of one process).
+        record: Keep the recording of every session.
+        disk: Write sessions to disk while they run. Without it nothing is recorded, and viewers cannot go back further
+            than the live edge in memory.
+    """
+
+    reconnect_window_s: float = 30
+    goodbye_window_s: float = 10
+    progress_interval_s: float = 4
+    tick_interval_s: float = 0.25
+    ingest_gap_ms: int = 2000
+    max_sessions: int = 1000
+    record: bool = True
+    disk: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a stream key opens.
+
+    Attributes:
+        reconnect_window_s: None: as the settings say.
+        record: None: as the settings say.
+    """
+
+    livestream_id: str
+    playback_id: str
+    name: str
+    reconnect_window_s: float | None = None
+    record: bool | None = None
+
+
+class Authority(Protocol):
+    """Who owns which stream key; the control plane implements it."""
+
+    async def authorize(self, stream_key: str) -> Grant:
+        """The livestream of a key.
+
+        Raises:
+            PublishRefused: unknown key, disabled livestream.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where sessions are written.
+
+    Attributes:
+        data_dir: The data folder; `recordings/` and `spool/` lie in it.
+        writer: The disk thread, or None: nothing is written and only the live edge can be watched.
+    """
+
+    data_dir: Path
+    writer: DiskWriter | None
+
+    def path(self, session_id: str, *, keep: bool) -> Path:
+        """The session's MP4; what is not kept is the DVR window's spool."""
+        return self.data_dir / ("recordings" if keep else "spool") / f"{session_id}.mp4"
+
+
+def wall_ms() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time_ns() // 1_000_000
+
+
+class LivestreamSession:
+    """One broadcast of one livestream: publishers come and go, the packager's outputs go to recorder and origin."""
+
+    def __init__(self, hub: Livestreams, grant: Grant, request: PublishRequest, first_msn: int, now_ms: int) -> None:
+        self.id = str(uuid.uuid4())
+        self.grant = grant
+        self.playable = False
+        self.opened = False
+        self.closed = False
+        self.last_msn = first_msn
+        self.publication: SessionPublication | None = None
+        self._hub = hub
+        self._request = request
+        self._ingest_ms = 0
+        self._last_media_ms = now_ms
+        self._wait_until_ms: int | None = None
+        self._resume: SessionResumed | None = None
+        self._progress_at_ms = now_ms
+        self._keep = hub.settings.record if grant.record is None else grant.record
+        self._packager = Packager(hub.packager_settings, first_msn=first_msn, now_ms=now_ms)
+        writer = hub.storage.writer
+        self._recorder = (
+            SessionRecorder.create(
+                hub.storage.path(self.id, keep=self._keep), self.id, writer, on_failure=self._recording_stopped
+            )
+            if writer
+            else None
+        )
+        info = PlaybackInfo(grant.livestream_id, grant.playback_id, grant.name, False, None)
+        self._program = hub.origin.open(info, self.id, recorder=self._recorder)
+
+    # -- publishers ---------------------------------------------------------------------------------------------
+
+    def attach(self, publisher: Publisher, request: PublishRequest, now_ms: int) -> SessionPublication:
+        """Let a publisher in; one that is there already gives way to it."""
+        previous, self._request = self.publication, request
+        if previous is not None:
+            self.publication = None
+            previous.evict("NetStream.Publish.BadName", "Another publisher with the same stream key took over.")
+        if self.opened:
+            self._deliver(self._packager.discontinuity(now_ms))
+            self._resume = SessionResumed(self.grant.livestream_id, self.id, 0, takeover=previous is not None)
+        # A publisher that is admitted and never sends would hold the window open for ever: the window goes on until
+        # its first access unit.
+        if self._wait_until_ms is None:
+            self._wait_until_ms = now_ms + self._window_ms(regular=False)
+        self.publication = SessionPublication(self, publisher)
+        return self.publication
+
+    def detach(self, publication: SessionPublication, reason: str, *, regular: bool) -> None:
+        """The publisher is gone; wait for it to come back, if it had brought anything."""
+        if self.publication is not publication or self.closed:
+            return
+        self.publication = None
+        now_ms = wall_ms()
+        if not self.opened:
+            self.close(now_ms)
+            return
+        self._deliver(self._packager.discontinuity(now_ms))
+        self._wait_until_ms = now_ms + self._window_ms(regular=regular)
+        self._emit(
+            SessionInterrupted(self.grant.livestream_id, self.id, now_ms, until_ms=self._wait_until_ms, reason=reason)
+        )
+
+    def _window_ms(self, *, regular: bool) -> int:
+        settings, own = self._hub.settings, self.grant.reconnect_window_s
+        window_s = settings.reconnect_window_s if own is None else own
+        return int(1000 * (min(window_s, settings.goodbye_window_s) if regular else window_s))
+
+    # -- media --------------------------------------------------------------------------------------------------
+
+    def configure(self, track: Track) -> None:
+        """A track, or its new configuration.
+
+        Raises:
+            UnsupportedCodec: the session, if it is new, closes with the reason as its error.
+        """
+        try:
+            self._deliver(self._packager.configure(track))
+        except UnsupportedCodec as error:
+            self.refuse(error)
+            raise
+
+    def refuse(self, error: UnsupportedCodec) -> None:
+        """Media that cannot be packaged: a new session fails with it, an older one goes on waiting for better."""
+        now_ms = wall_ms()
+        self._emit(
+            PublishRejected(
+                self.grant.livestream_id,
+                now_ms,
+                error.code,
+                error.description,
+                self._request.remote,
+                self._request.encoder,
+            )
+        )
+        if not self.opened:
+            self._open(now_ms)
+            self.close(now_ms, error=f"{error.code}: {error.description}")
+
+    def push(self, unit: AccessUnit) -> None:
+        """One access unit of the current publisher. Hot: everything rare stands behind one test each."""
+        now_ms = time_ns() // 1_000_000
+        elapsed_ms = now_ms - self._last_media_ms
+        self._last_media_ms = now_ms
+        if self._wait_until_ms is not None:
+            self._media_arrives(now_ms)
+        elif 0 < elapsed_ms <= self._hub.settings.ingest_gap_ms:
+            self._ingest_ms += elapsed_ms
+        outputs = self._packager.push(unit, now_ms)
+        if outputs:
+            self._deliver(outputs)
+
+    def _media_arrives(self, now_ms: int) -> None:
+        """The first access unit of a publisher."""
+        self._wait_until_ms = None
+        if not self.opened:
+            self._open(now_ms)
+        elif self._resume is not None:
+            self._emit(SessionResumed(self.grant.livestream_id, self.id, now_ms, takeover=self._resume.takeover))
+            self._resume = None
+
+    def _open(self, now_ms: int) -> None:
+        self.opened = True
+        request = self._request
+        self._emit(SessionOpened(self.grant.livestream_id, self.id, now_ms, request.encoder, request.remote))
+
+    def _deliver(self, outputs: Sequence[Output]) -> None:
+        """Outputs to disk and to the origin; what is said about them comes after they are there."""
+        if not outputs:
+            return
+        if self._recorder is not None:
+            self._recorder.apply(outputs)
+        self._program.apply(outputs)
+        for output in outputs:
+            if isinstance(output, SegmentOpened):
+                self.last_msn = max(self.last_msn, output.msn)
+            elif isinstance(output, Playable):
+                self.playable = True
+                self._emit(SessionPlayable(self.grant.livestream_id, self.id, wall_ms()))
+            elif isinstance(output, PackagerWarning):
+                self.warn(output.code, output.message)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> None:
+        """Let time pass: packager, reconnect window, progress."""
+        if self._wait_until_ms is not None:
+            if now_ms >= self._wait_until_ms:
+                self.close(now_ms)
+                return
+        else:
+            self._deliver(self._packager.tick(now_ms))
+        if self.opened and now_ms - self._progress_at_ms >= self._hub.settings.progress_interval_s * 1000:
+            self._progress_at_ms = now_ms
+            self._emit(
+                SessionProgress(self.grant.livestream_id, self.id, now_ms, self.ingest_seconds, self.viewer_seconds)
+            )
+
+    def _recording_stopped(self, reason: str) -> None:
+        self.warn("ERR_RECORDING_STOPPED", f"The recording stopped, the livestream goes on: {reason}")
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def close(self, now_ms: int, *, error: str | None = None, reason: tuple[str, str] | None = None) -> None:
+        """End the session, once. Totals are final when this returns; the recording's index is written behind it.
+
+        Args:
+            error: `CODE: sentence` where the broadcast failed.
+            reason: Code and sentence for a publisher that is still there.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        if self.publication is not None:
+            publication, self.publication = self.publication, None
+            publication.evict(*(reason or ("NetStream.Unpublish.Success", "The livestream was stopped.")))
+        self._deliver(self._packager.finish(now_ms))
+        self._hub.finish(self, self._finish(now_ms, error))
+
+    async def _finish(self, now_ms: int, error: str | None) -> None:
+        viewer_seconds = self.viewer_seconds
+        recording = None
+        if self._recorder is not None and self._keep and self.opened:
+            recording = await self._recorder.close()
+        self._program.end(recording)
+        if self._recorder is not None and recording is None:
+            await self._recorder.discard()
+        if self.opened:
+            # The broadcast stopped when its media stopped, not when we had waited long enough.
+            self._emit(
+                SessionClosed(
+                    self.grant.livestream_id,
+                    self.id,
+                    min(now_ms, self._last_media_ms) if error is None else now_ms,
+                    self.ingest_seconds,
+                    viewer_seconds,
+                    error,
+                    str(recording.path.relative_to(self._hub.storage.data_dir)) if recording else None,
+                )
+            )
+
+    # -- what is known about it ---------------------------------------------------------------------------------
+
+    @property
+    def ingest_seconds(self) -> float:
+        return self._ingest_ms / 1000
+
+    @property
+    def viewer_seconds(self) -> float:
+        return self._program.viewer_seconds
+
+    def snapshot(self) -> LiveSnapshot:
+        return LiveSnapshot(
+            self.grant.livestream_id,
+            self.id,
+            playable=self.playable,
+            publishing=self._wait_until_ms is None,
+            ingest_seconds=self.ingest_seconds,
+            viewer_seconds=self.viewer_seconds,
+            viewers=self._program.viewers,
+        )
+
+    def warn(self, code: str, message: str) -> None:
+        log.warning("session %s: %s: %s", self.id, code, message)
+        self._emit(SessionWarning(self.grant.livestream_id, self.id, wall_ms(), code, message))
+
+    def _emit(self, event: object) -> None:
+        self._hub.emit(event)  # type: ignore[arg-type]
+
+
+class SessionPublication:
+    """One publisher's stay in a session (`Publication`)."""
+
+    __slots__ = ("_publisher", "_session", "push")
+
+    def __init__(self, session: LivestreamSession, publisher: Publisher) -> None:
+        self._session = session
+        self._publisher = publisher
+        # The hot call goes straight to the session; `evict` and `end` replace it.
+        self.push = session.push
+
+    def configure(self, track: Track) -> None:
+        if self._session.publication is self:
+            self._session.configure(track)
+
+    def metadata(self, values: Mapping[str, object]) -> None:
+        """Nothing to do yet: frame rate and size come from the bitstream."""
+
+    def end(self, reason: str, *, regular: bool) -> None:
+        self.push = _ignore
+        self._session.detach(self, reason, regular=regular)
+
+    def evict(self, code: str, description: str) -> None:
+        self.push = _ignore
+        self._publisher.close(code, description)
+
+
+def _ignore(unit: AccessUnit) -> None:
+    """Media of a publisher that has been told to go."""
+
+
+class Livestreams:
+    """Every open session of this process. It is the ingest's `Gate` and the control plane's view of what is live."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        origin: Origin,
+        storage: Storage,
+        emit: Listener,
+        *,
+        settings: LivestreamSettings,
+        packager_settings: PackagerSettings,
+    ) -> None:
+        self.settings = settings
+        self.packager_settings = packager_settings
+        self.origin = origin
+        self.storage = storage
+        self.emit = emit
+        self._authority = authority
+        self._sessions: dict[str, LivestreamSession] = {}
+        self._next_msn: dict[str, int] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Let time pass. Call in the running loop."""
+        self._ticker = asyncio.create_task(self._tick_for_ever(), name="livestream-ticker")
+
+    async def close(self) -> None:
+        """End every session properly; returns when recordings and totals are written out."""
+        self._closing = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        now_ms = wall_ms()
+        for session in list(self._sessions.values()):
+            session.close(now_ms, reason=("NetConnection.Connect.Closed", "The server is shutting down."))
+        while self._finishing:
+            await asyncio.wait(self._finishing)
+
+    # -- Gate ---------------------------------------------------------------------------------------------------
+
+    async def admit(self, request: PublishRequest, publisher: Publisher) -> Publication:
+        try:
+            if self._closing:
+                raise PublishRefused("ERR_SHUTTING_DOWN", "The server is shutting down; try again in a moment.")
+            grant = await self._authority.authorize(request.stream_key)
+            return self._session_for(grant, request).attach(publisher, request, wall_ms())
+        except PublishRefused as refusal:
+            livestream_id = getattr(refusal, "livestream_id", None)
+            self.emit(
+                PublishRejected(
+                    livestream_id, wall_ms(), refusal.code, refusal.description, request.remote, request.encoder
+                )
+            )
+            raise
+
+    def _session_for(self, grant: Grant, request: PublishRequest) -> LivestreamSession:
+        session = self._sessions.get(grant.livestream_id)
+        if session is not None:
+            return session
+        if len(self._sessions) >= self.settings.max_sessions:
+            raise PublishRefused(
+                "ERR_TOO_MANY_SESSIONS", f"This server takes {self.settings.max_sessions} livestreams at once."
+            )
+        now_ms = wall_ms()
+        first_msn = max((now_ms - MSN_EPOCH_MS) // 1000, self._next_msn.pop(grant.livestream_id, 0))
+        session = self._sessions[grant.livestream_id] = LivestreamSession(self, grant, request, first_msn, now_ms)
+        return session
+
+    # -- Broadcasts (what the control plane asks) ------------------------------------------------------------------
+
+    def live(self, livestream_id: str) -> LiveSnapshot | None:
+        """The open session of a livestream; None before its first media and after its end."""
+        session = self._sessions.get(livestream_id)
+        return session.snapshot() if session is not None and session.opened else None
+
+    def live_all(self) -> list[LiveSnapshot]:
+        return [session.snapshot() for session in self._sessions.values() if session.opened]
+
+    async def stop(self, livestream_id: str, code: str, description: str) -> None:
+        """End a livestream's open session, if there is one, and tell its publisher why; returns when it has ended."""
+        session = self._sessions.get(livestream_id)
+        if session is not None:
+            session.close(wall_ms(), reason=(code, description))
+            await self._finished(session.id)
+
+    # -- ends ---------------------------------------------------------------------------------------------------
+
+    def finish(self, session: LivestreamSession, ending: Coroutine[None, None, None]) -> None:
+        """Take a closed session off the list; its ending (files, totals, event) runs as a task that is waited for."""
+        if self._sessions.get(session.grant.livestream_id) is session:
+            del self._sessions[session.grant.livestream_id]
+        if session.last_msn >= (wall_ms() - MSN_EPOCH_MS) // 1000:
+            self._next_msn[session.grant.livestream_id] = session.last_msn + 1
+        task = asyncio.create_task(ending, name=session.id)
+        self._finishing.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("session %s did not end properly", task.get_name(), exc_info=task.exception())
+
+    async def _finished(self, session_id: str) -> None:
+        tasks = [task for task in self._finishing if task.get_name() == session_id]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.tick_interval_s)
+            now_ms = wall_ms()
+            for session in list(self._sessions.values()):
+                try:
+                    session.tick(now_ms)
+                except Exception:
+                    log.exception("session %s failed", session.id)
+                    session.close(now_ms, error="ERR_INTERNAL: the livestream failed; see the server's log.")

@@ -1,0 +1,290 @@
+"""Sessions: who may publish into which one, when it opens, waits, resumes and closes, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headwater.pipeline.livestream as livestream_module
+from headwater.errors import PublishRefused, UnsupportedCodec
+from headwater.events import (
+    Event,
+    PublishRejected,
+    SessionClosed,
+    SessionInterrupted,
+    SessionOpened,
+    SessionPlayable,
+    SessionProgress,
+    SessionResumed,
+)
+from headwater.media.access_unit import AccessUnit
+from headwater.media.h264 import parse_avcc
+from headwater.media.track import Track
+from headwater.pipeline.ingest.gate import PublishRequest
+from headwater.pipeline.livestream import Grant, Livestreams, LivestreamSettings, Storage
+from headwater.pipeline.origin import Origin, OriginSettings
+from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.packager import PackagerSettings
+from headwater.pipeline.recorder import DiskWriter, load
+
+# The decoder configuration of a 1280x720 baseline stream, as x264 writes it.
+AVCC = bytes.fromhex(
+    "0142c01fffe100236742c01fda014016ec0440000003004000000f3810000b71b00016e37928801e30654001000468ce3c80"
+)
+VIDEO = Track(1, parse_avcc(AVCC))
+REQUEST = PublishRequest("key", "rtmp", "live", "test", "127.0.0.1:1")
+
+
+class Clock:
+    """The wall clock that the sessions see."""
+
+    def __init__(self) -> None:
+        self.ms = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+    def time_ns(self) -> int:
+        return self.ms * 1_000_000
+
+
+class Keys:
+    """One livestream for each key but `wrong`."""
+
+    async def authorize(self, stream_key: str) -> Grant:
+        if stream_key == "wrong":
+            raise PublishRefused("ERR_BAD_STREAM_KEY", "No livestream has this key.")
+        return Grant(f"livestream-{stream_key}", "0" * 32, "test")
+
+    async def playback(self, playback_id: str) -> PlaybackInfo | None:
+        return None
+
+
+class FakePublisher:
+    def __init__(self) -> None:
+        self.closed: list[tuple[str, str]] = []
+
+    def close(self, code: str, description: str) -> None:
+        self.closed.append((code, description))
+
+
+class World:
+    """Livestreams with everything real behind them but the clock and the publishers."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.clock, self.events, self.folder = clock, list[Event](), folder
+        self.writer = DiskWriter()
+        origin = Origin(Keys(), OriginSettings(), data_dir=folder)
+        settings = LivestreamSettings(reconnect_window_s=30, goodbye_window_s=10)
+        self.livestreams = Livestreams(
+            Keys(),
+            origin,
+            Storage(folder, self.writer),
+            self.events.append,
+            settings=settings,
+            packager_settings=PackagerSettings(),
+        )
+
+    async def publish(self, key: str = "a") -> tuple[Any, FakePublisher]:
+        publisher = FakePublisher()
+        request = PublishRequest(key, "rtmp", "live", "test", "127.0.0.1:1")
+        return await self.livestreams.admit(request, publisher), publisher
+
+    def send(self, publication: Any, seconds: float, start_ms: int = 0, *, gop: int = 30) -> int:
+        """Push 30 frames a second, a sync sample each `gop`, the clock going along; returns the next dts."""
+        publication.configure(VIDEO)
+        frames = round(seconds * 30)
+        for k in range(frames):
+            payload = b"\0\0\0\x05" + (b"\x65" if k % gop == 0 else b"\x41") + bytes(4)
+            publication.push(AccessUnit(1, start_ms + k * 1000 // 30, 0, k % gop == 0, payload))
+            self.clock.ms += 33 + (k % 3 == 2)
+        return start_ms + frames * 1000 // 30
+
+    def tick(self, seconds: float) -> None:
+        """Let the clock run with no media."""
+        for _ in range(round(seconds * 4)):
+            self.clock.ms += 250
+            for session in list(self.livestreams._sessions.values()):
+                session.tick(self.clock.ms)
+
+    async def settled(self) -> None:
+        while self.livestreams._finishing:
+            await asyncio.wait(self.livestreams._finishing)
+
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self.events if not isinstance(event, SessionProgress)]
+
+    def last(self, kind: type) -> Any:
+        return next(event for event in reversed(self.events) if isinstance(event, kind))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr(livestream_module, "wall_ms", clock)
+    monkeypatch.setattr(livestream_module, "time_ns", clock.time_ns)
+    yield clock
+
+
+@pytest.fixture
+async def world(tmp_path: Path, clock: Clock) -> AsyncIterator[World]:
+    world = World(tmp_path, clock)
+    yield world
+    await world.livestreams.close()
+    await world.writer.stop()
+
+
+async def test_a_session_opens_with_the_first_media_and_is_live_when_playable(world: World) -> None:
+    publication, _ = await world.publish()
+    assert world.events == [] and world.livestreams.live("livestream-a") is None
+    world.send(publication, 0.5)
+    assert world.kinds() == ["SessionOpened"]
+    snapshot = world.livestreams.live("livestream-a")
+    assert snapshot is not None and snapshot.publishing and not snapshot.playable
+    world.send(publication, 3, 500)
+    assert world.kinds() == ["SessionOpened", "SessionPlayable"]
+    snapshot = world.livestreams.live("livestream-a")
+    assert snapshot is not None and snapshot.playable
+
+
+async def test_a_wrong_key_is_refused_and_told(world: World) -> None:
+    with pytest.raises(PublishRefused, match="ERR_BAD_STREAM_KEY"):
+        await world.publish("wrong")
+    rejected = world.last(PublishRejected)
+    assert rejected.livestream_id is None and rejected.code == "ERR_BAD_STREAM_KEY"
+
+
+async def test_a_lost_publisher_comes_back_into_the_same_session(world: World) -> None:
+    publication, _ = await world.publish()
+    end = world.send(publication, 4)
+    publication.end("connection reset", regular=False)
+    interrupted = world.last(SessionInterrupted)
+    assert interrupted.until_ms == world.clock.ms + 30_000
+    world.tick(20)
+    again, _ = await world.publish()
+    world.send(again, 4, end)
+    assert world.last(SessionResumed).takeover is False
+    assert len([e for e in world.events if isinstance(e, SessionOpened)]) == 1
+    assert world.livestreams.live("livestream-a").ingest_seconds == pytest.approx(8, abs=0.2)  # type: ignore[union-attr]
+
+
+async def test_the_window_over_closes_the_session_with_final_totals_and_a_recording(world: World) -> None:
+    publication, _ = await world.publish()
+    world.send(publication, 6)
+    stopped_at = world.clock.ms
+    publication.end("connection reset", regular=False)
+    world.tick(29)
+    assert world.livestreams.live("livestream-a") is not None
+    world.tick(2)
+    assert world.livestreams.live("livestream-a") is None
+    await world.settled()
+    closed = world.last(SessionClosed)
+    assert closed.error is None and closed.ingest_seconds == pytest.approx(6, abs=0.1)
+    assert stopped_at - 100 <= closed.at_ms <= stopped_at
+    recording = load(world.folder / closed.recording)
+    assert recording.complete
+    duration = sum(segment.duration for segment in recording.tracks[0].segments) / 90_000
+    assert duration == pytest.approx(6, abs=0.05)
+
+
+async def test_a_goodbye_closes_sooner(world: World) -> None:
+    publication, _ = await world.publish()
+    world.send(publication, 3)
+    publication.end("deleteStream", regular=True)
+    world.tick(9)
+    assert world.livestreams.live("livestream-a") is not None
+    world.tick(2)
+    assert world.livestreams.live("livestream-a") is None
+
+
+async def test_a_second_publisher_takes_over(world: World) -> None:
+    first, old = await world.publish()
+    world.send(first, 3)
+    second, _ = await world.publish()
+    assert [code for code, _ in old.closed] == ["NetStream.Publish.BadName"]
+    world.send(second, 3)
+    assert world.last(SessionResumed).takeover is True
+    before = world.livestreams.live("livestream-a")
+    first.push(AccessUnit(1, 9_000, 0, True, b"\0\0\0\x01\x65"))  # what the old one still had in flight
+    first.end("connection closed", regular=False)
+    assert world.livestreams.live("livestream-a") == before
+
+
+async def test_a_publisher_without_media_leaves_nothing_behind(world: World) -> None:
+    publication, _ = await world.publish()
+    publication.end("connection closed", regular=False)
+    await world.settled()
+    assert world.events == [] and not list(world.folder.rglob("*.mp4"))
+
+
+async def test_an_admitted_publisher_that_never_sends_does_not_hold_the_session(world: World) -> None:
+    publication, _ = await world.publish()
+    world.send(publication, 3)
+    publication.end("connection reset", regular=False)
+    world.tick(25)
+    _, silent = await world.publish()
+    world.tick(6)
+    await world.settled()
+    assert world.kinds()[-1] == "SessionClosed" and len(silent.closed) == 1
+
+
+async def test_a_stop_ends_the_session_at_once_and_tells_the_publisher(world: World) -> None:
+    publication, publisher = await world.publish()
+    world.send(publication, 3)
+    await world.livestreams.stop("livestream-a", "NetStream.Unpublish.Success", "Stopped.")
+    assert publisher.closed == [("NetStream.Unpublish.Success", "Stopped.")]
+    assert world.kinds() == ["SessionOpened", "SessionPlayable", "SessionClosed"]
+    await world.livestreams.stop("livestream-a", "x", "y")  # nothing is open: nothing happens
+    assert world.kinds()[-1] == "SessionClosed"
+
+
+async def test_an_unsupported_codec_is_the_error_of_its_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    publication, _ = await world.publish()
+
+    def refuse(track: Track) -> None:
+        raise UnsupportedCodec("ERR_UNSUPPORTED_VIDEO_CODEC", "Sorenson H.263 came; H.264, HEVC, AV1 and VP9 play.")
+
+    session = world.livestreams._sessions["livestream-a"]
+    monkeypatch.setattr(session._packager, "configure", refuse)
+    with pytest.raises(UnsupportedCodec):
+        publication.configure(VIDEO)
+    await world.settled()
+    assert world.kinds() == ["PublishRejected", "SessionOpened", "SessionClosed"]
+    assert world.last(SessionClosed).error.startswith("ERR_UNSUPPORTED_VIDEO_CODEC: Sorenson")
+
+
+async def test_progress_comes_at_least_every_five_seconds(world: World) -> None:
+    publication, _ = await world.publish()
+    end = 0
+    for _ in range(24):
+        end = world.send(publication, 0.5, end)
+        world.tick(0)
+        for session in world.livestreams._sessions.values():
+            session.tick(world.clock.ms)
+    times = [event.at_ms for event in world.events if isinstance(event, SessionProgress)]
+    assert len(times) == 3 and times[1] - times[0] <= 5000
+
+
+async def test_media_sequence_numbers_never_go_back_across_sessions(world: World) -> None:
+    publication, _ = await world.publish()
+    world.send(publication, 20, gop=15)
+    last = world.livestreams._sessions["livestream-a"].last_msn
+    await world.livestreams.stop("livestream-a", "x", "y")
+    again, _ = await world.publish()
+    world.send(again, 1)
+    assert world.livestreams._sessions["livestream-a"].last_msn > last
+
+
+async def test_shutting_down_closes_every_session_and_admits_nobody(world: World) -> None:
+    for key in "abc":
+        publication, _ = await world.publish(key)
+        world.send(publication, 3)
+    await world.livestreams.close()
+    assert len([e for e in world.events if isinstance(e, SessionClosed)]) == 3
+    assert len([e for e in world.events if isinstance(e, SessionPlayable)]) == 3
+    with pytest.raises(PublishRefused, match="ERR_SHUTTING_DOWN"):
+        await world.publish("d")
