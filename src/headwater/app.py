@@ -1,1 +1,200 @@
-"""The composition root: builds every part from Settings, starts and stops them in order."""
+"""The composition root: builds every part from Settings, starts and stops them in order.
+
+    open     control plane (database, migrations, what a crash left) ─► recordings completed ─► origin ─► livestreams
+    bind     HTTP(S), RTMP(S) ─► addresses known ─► credentials.json ─► `ready`
+    drain    no new publishers ─► sessions close (ENDLIST, totals, recordings) ─► waiting viewers answered ─► database
+
+Control plane and pipeline meet here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from headwater import __version__
+from headwater.config.settings import Settings
+from headwater.control.authority import Playbacks, StreamKeys
+from headwater.control.plane import ControlPlane
+from headwater.control.urls import API_PATH, Addresses
+from headwater.errors import HeadwaterError, OperatorError
+from headwater.logs import configure_logging
+from headwater.pipeline.ingest import RtmpIngest
+from headwater.pipeline.livestream import Grant, Livestreams, Storage
+from headwater.pipeline.origin import HttpServer, Origin
+from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.origin.thumbnail import Thumbnailer
+from headwater.pipeline.recorder import DiskWriter, delete, recover
+from headwater.web.routes import routes
+
+log = logging.getLogger("headwater")
+
+DRAIN_S = 8.0
+"""For everything that ends at SIGTERM: below the 10 s after which supervisors kill."""
+
+
+class PipelineAuthority:
+    """The control plane's stream keys in the pipeline's words."""
+
+    def __init__(self, keys: StreamKeys) -> None:
+        self._keys = keys
+
+    async def authorize(self, stream_key: str) -> Grant:
+        grant = await self._keys.authorize(stream_key)
+        return Grant(grant.livestream_id, grant.playback_id, grant.name, grant.reconnect_window_s, record=grant.record)
+
+
+class PipelineDirectory:
+    """The control plane's playback ids in the pipeline's words."""
+
+    def __init__(self, playbacks: Playbacks) -> None:
+        self._playbacks = playbacks
+
+    async def playback(self, playback_id: str) -> PlaybackInfo | None:
+        found = await self._playbacks.playback(playback_id)
+        if found is None:
+            return None
+        return PlaybackInfo(found.livestream_id, found.playback_id, found.name, found.disabled, found.recording)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        OperatorError: an address, the data folder, the database or a TLS file cannot be used.
+    """
+    configure_logging(settings.server.log_format, settings.server.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(settings) as addresses:
+        say_ready(settings.server.ready_file, addresses)
+        await stop.wait()
+        log.info("draining: open sessions are closed")
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Addresses]:
+    """The whole server, from open to drained; yields its addresses once it accepts."""
+    server = settings.server
+    tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
+    async with AsyncExitStack() as stack:
+        stack.enter_context(data_folder(server.data))
+        plane = await ControlPlane.open(settings.control)
+        stack.push_async_callback(plane.close, 3.0)
+        await recover_recordings(server.data, plane)
+
+        writer = DiskWriter(settings.recorder) if settings.livestream.disk else None
+        if writer is not None:
+            stack.push_async_callback(writer.stop)
+        thumbnails = Thumbnailer()
+        stack.push_async_callback(thumbnails.stop)
+        directory = PipelineDirectory(plane.playbacks)
+        origin = Origin(directory, settings.origin, data_dir=server.data, thumbnail=thumbnails.jpeg)
+        livestreams = Livestreams(
+            PipelineAuthority(plane.stream_keys),
+            origin,
+            Storage(server.data, writer),
+            plane.listen,
+            settings=settings.livestream,
+            packager_settings=settings.packager,
+        )
+        plane.attach(livestreams)
+
+        pages = Starlette(routes=[Mount(API_PATH, plane.api), *routes(directory)])
+        http = HttpServer(origin, pages)
+        stack.push_async_callback(http.stop, 2.0)
+        ingest = RtmpIngest(livestreams, settings.ingest)
+        stack.push_async_callback(ingest.stop)
+        stack.push_async_callback(livestreams.close)
+
+        livestreams.start()
+        addresses = Addresses(http=await bound("http", http.start_http(server.http.host, server.http.port)))
+        if server.https is not None:
+            assert server.tls_cert is not None and server.tls_key is not None, "checked by the settings"
+            starting = http.start_https(server.https.host, server.https.port, server.tls_cert, server.tls_key)
+            addresses = replace(addresses, https=await bound("https", starting))
+        addresses = replace(addresses, rtmp=await bound("rtmp", ingest.start(server.rtmp.host, server.rtmp.port)))
+        if server.rtmps is not None:
+            starting = ingest.start(server.rtmps.host, server.rtmps.port, tls)
+            addresses = replace(addresses, rtmps=await bound("rtmps", starting))
+        await plane.announce(addresses)
+        yield addresses
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.2 or newer for encoders."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorError(f"the TLS certificate {certificate} with key {key} cannot be used: {error}") from error
+    return context
+
+
+async def bound(name: str, starting: Awaitable[tuple[str, int]]) -> tuple[str, int]:
+    """The address of a listener, or why it could not be had."""
+    try:
+        return await starting
+    except OSError as error:
+        raise OperatorError(f"cannot listen on server.{name}: {error.strerror or error}") from error
+
+
+@contextmanager
+def data_folder(path: Path) -> Iterator[None]:
+    """Hold the data folder for this process alone: two servers on one database and one spool would spoil both."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (path / "lock").open("w")
+    except OSError as error:
+        raise OperatorError(f"cannot use the data folder {path}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OperatorError(f"another headwater serve uses the data folder {path}") from None
+        yield
+
+
+async def recover_recordings(data: Path, plane: ControlPlane) -> None:
+    """Complete the recordings of sessions that a crash left open, and clear away their spool."""
+    for session in plane.recovered:
+        path = data / "recordings" / f"{session.id}.mp4"
+        try:
+            recording = await asyncio.to_thread(recover, path)
+        except HeadwaterError as error:
+            log.error("the recording of session %s cannot be recovered: %s", session.id, error)
+            continue
+        if recording is not None:
+            await plane.set_recording(session.id, recording.path.relative_to(data))
+            log.info("recovered the recording of session %s", session.id)
+    for leftover in (data / "spool").glob("*.mp4"):
+        await asyncio.to_thread(delete, leftover)
+
+
+def say_ready(ready_file: Path | None, addresses: Addresses) -> None:
+    """Print the line `ready` with the addresses, and write them as JSON, whole or not at all."""
+    known = {name: join(*address) for name, address in asdict(addresses).items() if address is not None}
+    if ready_file is not None:
+        beside = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
+        beside.write_text(json.dumps({"version": __version__, "pid": os.getpid(), **known}) + "\n")
+        beside.replace(ready_file)
+    print("ready", *(f"{name}={address}" for name, address in known.items()), flush=True)
+
+
+def join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,8 +7,21 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from headwater.config.server import ServerSettings
+from headwater.control.settings import ControlSettings
+from headwater.pipeline.ingest.settings import IngestSettings
+from headwater.pipeline.livestream import LivestreamSettings
+from headwater.pipeline.origin.settings import OriginSettings
+from headwater.pipeline.packager.settings import PackagerSettings
+from headwater.pipeline.recorder.writer import WriterSettings
 
-SHARED: dict[str, str] = {}
+SHARED: dict[str, str] = {
+    "control.data_dir": "server.data",
+    "control.database_url": "server.database_url",
+    "control.public_url": "server.public_url",
+    "control.public_rtmp_url": "server.public_rtmp_url",
+    "control.record": "livestream.record",
+    "control.reconnect_window_s": "livestream.reconnect_window_s",
+}
 """Keys of a stage that have no spelling of their own: they follow another key, so that nobody says a thing twice."""
 
 SECRET = frozenset({"server.database_url"})
@@ -20,6 +33,12 @@ class Settings:
     """Everything that an operator can set, by stage."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    livestream: LivestreamSettings = field(default_factory=LivestreamSettings)
+    packager: PackagerSettings = field(default_factory=PackagerSettings)
+    origin: OriginSettings = field(default_factory=OriginSettings)
+    recorder: WriterSettings = field(default_factory=WriterSettings)
+    control: ControlSettings = field(default_factory=lambda: ControlSettings(ServerSettings().data))
 
 
 @dataclass(frozen=True, slots=True)
