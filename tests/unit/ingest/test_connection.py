@@ -93,7 +93,7 @@ async def running(settings: IngestSettings | None = None) -> AsyncIterator[Runni
 
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110  # the condition is of the server, which knows no test
+        while not condition():  # the condition is of the server, which knows no test
             await asyncio.sleep(0.005)
 
 
