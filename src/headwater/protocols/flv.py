@@ -75,6 +75,9 @@ _LEGACY_AUDIO_NAMES: Final = {
     15: "device-specific sound",
 }
 
+_TEMPORAL_DELIMITER: Final = b"\x12\0"
+"""An OBU that some encoders leave in; ISO BMFF has none (AV1-ISOBMFF, 2.4)."""
+
 _KEY_FRAME: Final = 1
 _COMMAND_FRAME: Final = 5
 _KINDS: Final = (PacketKind.CONFIGURATION, PacketKind.CODED, PacketKind.END)
@@ -156,6 +159,8 @@ def _parse_enhanced_video(payload: bytes) -> Sequence[Packet]:
 
 
 def _enhanced_video_packet(track: int, packet_type: int, codec: Codec, sync: bool, body: bytes) -> Packet | None:
+    if packet_type in (_CODED, _CODED_X) and codec is Codec.AV1 and body.startswith(_TEMPORAL_DELIMITER):
+        body = body[2:]
     if packet_type == _CODED:
         if codec is not Codec.H264 and codec is not Codec.HEVC:
             return Packet(PacketKind.CODED, codec, track, sync, 0, body)

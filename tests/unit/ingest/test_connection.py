@@ -13,9 +13,11 @@ import pytest
 from headwater.errors import PublishRefused, UnsupportedCodec
 from headwater.media.track import Codec
 from headwater.pipeline.ingest import IngestSettings, RtmpIngest
+from headwater.pipeline.ingest.connection import RtmpConnection
 from headwater.protocols.flv import PacketKind, build_audio, build_video
 from headwater.protocols.rtmp.client import ClientSession, ClientState, parse_url
 from headwater.protocols.rtmp.handshake import RANDOM_SIZE
+from headwater.protocols.rtmp.messages import user_control
 from tests.unit.ingest.gates import GOOD_KEY, CollectingGate
 from tests.unit.protocols.rtmp.peers import ASC, AVCC, C2, HANDSHAKE, connect
 
@@ -224,6 +226,29 @@ async def test_a_half_open_publisher_is_let_go() -> None:
         publisher.media()
         await eventually(lambda: bool(server.gate.publications[0].ends))
         assert server.gate.publications[0].ends == [("nothing was received from the publisher", False)]
+        publisher.writer.close()
+
+
+async def test_a_publisher_over_the_bitrate_cap() -> None:
+    async with running(IngestSettings(max_bitrate_bps=1000, idle_timeout_s=1000, linger_s=0.2)) as server:
+        publisher = await (await Publisher.open(server.port)).publish()
+        publisher.media(1000)
+        await eventually(lambda: len(server.gate.publications[0].units) == 1000)
+        connection = server.gate.publishers[0]
+        assert isinstance(connection, RtmpConnection)
+        connection.tick(asyncio.get_running_loop().time() + 11)
+        assert "max_bitrate_bps" in (await publisher.refusal()).description
+
+
+async def test_a_publisher_that_does_not_read_its_answers() -> None:
+    async with running(IngestSettings(write_buffer=4096)) as server:
+        publisher = await (await Publisher.open(server.port)).publish()
+        pings = user_control(6, 1) * 20_000
+        async with asyncio.timeout(WAIT_S):
+            while not server.gate.publications[0].ends:
+                publisher.writer.write(pings)
+                await asyncio.sleep(0)
+        assert "write_buffer" in server.gate.publications[0].ends[0][0]
         publisher.writer.close()
 
 

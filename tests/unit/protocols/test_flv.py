@@ -52,6 +52,7 @@ def test_built_audio_reads_back(kind: PacketKind, codec: Codec, body: bytes) -> 
         ("a3" + b"hvc1".hex() + "aa", Packet(CODED, Codec.HEVC, 0, False, 0, b"\xaa")),
         ("91" + b"avc1".hex() + "000028aa", Packet(CODED, Codec.H264, 0, True, 40, b"\xaa")),
         ("91" + b"av01".hex() + "aa", Packet(CODED, Codec.AV1, 0, True, 0, b"\xaa")),
+        ("91" + b"av01".hex() + "1200aa", Packet(CODED, Codec.AV1, 0, True, 0, b"\xaa")),
         ("a1" + b"vp09".hex() + "aa", Packet(CODED, Codec.VP9, 0, False, 0, b"\xaa")),
         ("92" + b"hvc1".hex(), Packet(END, Codec.HEVC, 0, True, 0, b"")),
     ],

@@ -100,8 +100,7 @@ class RtmpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._fail(ProtocolError("the publisher does not read what it is answered (write_buffer)"))
-        if self._transport is not None:
-            self._transport.abort()
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -125,8 +124,8 @@ class RtmpConnection(asyncio.Protocol):
     def tick(self, now: float) -> None:
         """Let time pass; at least twice a second."""
         if self._linger_until is not None:
-            if now >= self._linger_until and self._transport is not None:
-                self._transport.abort()
+            if now >= self._linger_until:
+                self.abort()
             return
         try:
             self._handle(self._session.handle_timeout(now))
@@ -145,6 +144,11 @@ class RtmpConnection(asyncio.Protocol):
         if self._admission is not None:
             self._admission.cancel()
         return self._admission
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # events of the session
 

@@ -14,6 +14,9 @@ from headwater.pipeline.ingest.settings import IngestSettings
 TICK_S = 0.5
 """How often waits are looked at. One timer for all connections, so that a message costs none."""
 
+STOP_S = 2.0
+"""How long publishers may take to read that the server stops, before they are cut."""
+
 BACKLOG = 512
 """Connections that the kernel holds while the loop is busy; encoders of many livestreams return at once after a
 restart."""
@@ -37,6 +40,7 @@ class RtmpIngest:
         self._connections: set[RtmpConnection] = set()
         self._strangers: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen for RTMP, or for RTMPS where a context is given; may be called once for each.
@@ -72,9 +76,22 @@ class RtmpIngest:
             self._timer = None
         tasks = [task for connection in list(self._connections) if (task := connection.stop()) is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drain()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
+
+    async def _drain(self) -> None:
+        """Wait for the connections to close; cut those whose peer does not read."""
+        if not self._connections:
+            return
+        self._empty.clear()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._empty.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
 
     @property
     def connections(self) -> int:
@@ -106,6 +123,8 @@ class RtmpIngest:
             self._connections.discard(connection)
             if not connection.admitted:
                 self._forget_stranger(connection.address)
+            if not self._connections:
+                self._empty.set()
 
     def _forget_stranger(self, address: str) -> None:
         self._strangers[address] -= 1

@@ -26,7 +26,7 @@ class PublishRequested:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """onMetaData: what the publisher says of itself."""
+    """onMetaData: what the publisher says of itself; plain values only (str, bool, float)."""
 
     values: Mapping[str, object]
 

@@ -28,6 +28,9 @@ from headwater.protocols.rtmp.messages import Message
 MAX_MESSAGE_STREAMS = 8
 """Streams that one connection may create; encoders create one, some try twice."""
 
+MAX_AMF_MESSAGE = 64 * 1024
+"""One command or data message of an admitted publisher, bytes; onMetaData takes 300 to 2,000."""
+
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "Opus", "mp4a", ".mp3")
 """What enhanced RTMP codecs we take, as connect answers it."""
 
@@ -278,6 +281,8 @@ class ServerSession:
         """Everything that is not audio or video."""
         type_id, stream_id, timestamp, payload = message
         if type_id in (messages.COMMAND_AMF0, messages.COMMAND_AMF3):
+            if len(payload) > MAX_AMF_MESSAGE:
+                raise ProtocolError(f"command of {len(payload)} bytes, {MAX_AMF_MESSAGE} are allowed")
             event = self._on_command(commands.decode(payload), stream_id)
             if event is not None:
                 events.append(event)
@@ -304,14 +309,14 @@ class ServerSession:
         self._acknowledge_at = self._received + size // 2 if size else 1 << 62
 
     def _on_data(self, payload: bytes, events: list[Event]) -> None:
-        """onMetaData, bare or inside @setDataFrame; other script data is skipped."""
-        if not self._publish_stream:
+        """onMetaData, bare or inside @setDataFrame; other script data is skipped, and what is too long."""
+        if not self._publish_stream or len(payload) > MAX_AMF_MESSAGE:
             return
         values = commands.decode_values(payload)
         if values[:1] == ["@setDataFrame"]:
             values = values[1:]
         if len(values) > 1 and values[0] == "onMetaData" and isinstance(values[1], dict):
-            events.append(Metadata(values[1]))
+            events.append(Metadata(_scalars(values[1])))
 
     def _on_command(self, command: Command, stream_id: int) -> Event | None:
         handler = self._commands.get(command.name)
@@ -404,6 +409,11 @@ class ServerSession:
         self._out += commands.status(
             self._publish_stream, level, code, description, name=name, chunk_size=self._chunk_size
         )
+
+
+def _scalars(values: dict[str, object]) -> dict[str, object]:
+    """What of metadata is a plain value: nested ones may refer to each other, and nothing needs them."""
+    return {key: value for key, value in values.items() if isinstance(value, str | float | bool | int)}
 
 
 def _server_properties() -> dict[str, object]:

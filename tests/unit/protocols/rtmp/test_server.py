@@ -92,6 +92,20 @@ def test_metadata_comes_in_every_wrapping(lead: tuple[str, ...], type_id: int) -
     assert list(peer.send(chunked(4, type_id, 1, 0, payload, 4096))) == [Metadata({"width": 1280.0})]
 
 
+def test_nested_and_self_referring_metadata_is_left_out() -> None:
+    peer = Peer().publish()
+    values = b"\x08\0\0\0\0" + b"\0\1w" + amf0.encode_all(1) + b"\0\4self\x07\0\0" + b"\0\1n\x03\0\0\x09" + b"\0\0\x09"
+    payload = amf0.encode_all("onMetaData") + values
+    assert list(peer.send(chunked(4, 18, 1, 0, payload, 4096))) == [Metadata({"w": 1.0})]
+
+
+def test_huge_metadata_is_skipped_and_a_huge_command_refused() -> None:
+    peer = Peer().publish()
+    huge = amf0.encode_all("onMetaData", {"x": "y" * 70_000})
+    assert list(peer.send(chunked(4, 18, 1, 0, huge, 4096))) == []
+    assert "command of" in refused(peer, chunked(4, 20, 1, 0, huge, 4096))
+
+
 def test_other_script_data_is_skipped() -> None:
     peer = Peer().publish()
     assert list(peer.send(chunked(4, 18, 1, 0, amf0.encode_all("onTextData", {"text": "x"}), 4096))) == []
