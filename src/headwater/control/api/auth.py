@@ -32,6 +32,7 @@ class Authenticator:
         self._database = database
         self._clock = clock
         self._cache: TtlCache[str, TokenRow] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
+        self._apps: TtlCache[tuple[str, str], None] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
         self._requests = RateLimit(settings.requests_per_s, settings.requests_burst)
         self._failures = RateLimit(settings.failed_auth_per_s, settings.failed_auth_burst)
 
@@ -89,11 +90,18 @@ class Authenticator:
             raise ApiError(403, "The API token is not valid for this app")
         if permission == "admin" and token.permission != "admin":
             raise ApiError(403, "The API token does not have the admin permission")
-        if app_id is not None:
-            async with self._database.read() as conn:
-                app = await accounts.get_app(conn, token.account_id, app_id)
-            if app is None:
-                raise ApiError(404, "The app was not found")
+        if app_id is not None and not await self._has_app(token.account_id, app_id):
+            raise ApiError(404, "The app was not found")
+
+    async def _has_app(self, account_id: str, app_id: str) -> bool:
+        """Whether the account has the app; it stays true, as apps are never deleted."""
+        if self._apps.get((account_id, app_id), self._clock()) is not None:
+            return True
+        async with self._database.read() as conn:
+            app = await accounts.get_app(conn, account_id, app_id)
+        if app is not None:
+            self._apps.put((account_id, app_id), None, self._clock())
+        return app is not None
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_account_id, new_uuid
-from headwater.control.repository.rows import columns_of, contains, count, many, one
+from headwater.control.repository.rows import columns_of, contains, one, page
 from headwater.control.tables import accounts, apps
 
 
@@ -63,5 +63,4 @@ async def list_apps(
         query = query.where(contains(apps.c.name, search))
     order = (apps.c.created_ms, apps.c.id)
     query = query.order_by(*((column.desc() for column in order) if descending else order))
-    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
-    return many(AppRow, rows), await count(conn, query)
+    return await page(conn, AppRow, query, offset, limit)

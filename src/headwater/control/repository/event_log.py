@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.control.repository.rows import columns_of, count, many
+from headwater.control.repository.rows import columns_of, page
 from headwater.control.tables import events
 
 KEPT_PER_LIVESTREAM = 1000
@@ -68,8 +68,7 @@ async def list_page(
 ) -> tuple[list[EventRow], int]:
     """A page of a livestream's log, the newest first, and how many entries there are."""
     query = select(*_COLUMNS).where(events.c.livestream_id == livestream_id).order_by(events.c.id.desc())
-    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
-    return many(EventRow, rows), await count(conn, query)
+    return await page(conn, EventRow, query, offset, limit)
 
 
 def plain_text(text: str, limit: int) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_playback_id, new_stream_key, new_uuid, secret_hash
 from headwater.control.lifecycle import ACTIVE, Status
-from headwater.control.repository.rows import columns_of, count, many, one
+from headwater.control.repository.rows import columns_of, one, page
 from headwater.control.tables import apps, livestream_sessions, livestreams
 
 
@@ -218,8 +218,7 @@ async def list_page(
         query = query.where(columns.created_ms <= to_ms)
     order = (columns.created_ms, columns.id)
     query = query.order_by(*((column.desc() for column in order) if descending else order))
-    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
-    return many(LivestreamRow, rows), await count(conn, query)
+    return await page(conn, LivestreamRow, query, offset, limit)
 
 
 async def update(conn: AsyncConnection, livestream_id: str, now_ms: int, **values: Any) -> None:

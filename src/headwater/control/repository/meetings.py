@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_uuid
-from headwater.control.repository.rows import columns_of, contains, count, many, one
+from headwater.control.repository.rows import columns_of, contains, one, page
 from headwater.control.tables import meetings
 
 
@@ -88,5 +88,4 @@ async def list_page(
         query = query.where(meetings.c.created_ms <= to_ms)
     order = (meetings.c.created_ms, meetings.c.id)
     query = query.order_by(*((column.desc() for column in order) if descending else order))
-    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
-    return many(MeetingRow, rows), await count(conn, query)
+    return await page(conn, MeetingRow, query, offset, limit)

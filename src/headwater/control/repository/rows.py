@@ -25,10 +25,15 @@ def many(row_type: Callable[..., T], rows: Sequence[Sequence[Any]]) -> list[T]:
     return [row_type(*row) for row in rows]
 
 
-async def count(conn: AsyncConnection, query: Select[Any]) -> int:
-    """How many rows a query has, its order and page left off."""
-    inner = query.order_by(None).limit(None).offset(None).with_only_columns(func.count(), maintain_column_froms=True)
-    return int((await conn.execute(inner)).scalar_one())
+async def page(
+    conn: AsyncConnection, row_type: Callable[..., T], query: Select[Any], offset: int, limit: int
+) -> tuple[list[T], int]:
+    """A page of an ordered query, and how many rows it has in all."""
+    rows = many(row_type, (await conn.execute(query.offset(offset).limit(limit))).all())
+    if len(rows) < limit and (rows or offset == 0):
+        return rows, offset + len(rows)  # it is the last page: there is nothing to count
+    total = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
+    return rows, int((await conn.execute(total)).scalar_one())
 
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:

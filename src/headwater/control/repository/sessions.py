@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.control.repository.rows import columns_of, count, many, one
+from headwater.control.repository.rows import columns_of, many, one, page
 from headwater.control.tables import livestream_sessions
 
 
@@ -68,8 +68,7 @@ async def list_page(
     """A page of a livestream's sessions, the newest first, and how many there are."""
     query = select(*_COLUMNS).where(_c.livestream_id == livestream_id)
     query = query.order_by(_c.started_ms.desc(), _c.id.desc())
-    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
-    return many(SessionRow, rows), await count(conn, query)
+    return await page(conn, SessionRow, query, offset, limit)
 
 
 async def left_open(conn: AsyncConnection, node: str) -> list[SessionRow]:

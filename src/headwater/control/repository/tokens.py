@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_token, new_uuid, secret_hash
-from headwater.control.repository.rows import columns_of, count, many, one
+from headwater.control.repository.rows import columns_of, one, page
 from headwater.control.tables import tokens
 
 
@@ -65,8 +65,7 @@ async def find(conn: AsyncConnection, token_hash: str) -> TokenRow | None:
 async def list_page(conn: AsyncConnection, account_id: str, *, offset: int, limit: int) -> tuple[list[TokenRow], int]:
     query = select(*_COLUMNS).where(tokens.c.account_id == account_id, tokens.c.revoked_ms.is_(None))
     query = query.order_by(tokens.c.created_ms.desc(), tokens.c.id)
-    rows = (await conn.execute(query.offset(offset).limit(limit))).all()
-    return many(TokenRow, rows), await count(conn, query)
+    return await page(conn, TokenRow, query, offset, limit)
 
 
 async def revoke(conn: AsyncConnection, account_id: str, token_id: str, now_ms: int) -> TokenRow | None:

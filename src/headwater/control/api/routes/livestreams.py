@@ -93,8 +93,8 @@ async def show(call: Call[PageQuery, None]) -> PagedAnswer[LivestreamWithSession
     await call.service.settled()
     async with call.service.database.read() as conn:
         row = await _get(conn, call)
-        latest = await sessions.latest_of(conn, row.id)
         rows, total = await sessions.list_page(conn, row.id, offset=offset, limit=limit)
+        latest = rows[0] if offset == 0 and rows else await sessions.latest_of(conn, row.id)
     return render.livestream_with_sessions(call, row, latest, rows, paging(total, offset, len(rows)))
 
 

@@ -175,8 +175,8 @@ async def livestream_of(call: Call[PageQuery, None]) -> PagedAnswer[LivestreamWi
         row = await livestreams.newest_of_meeting(conn, call.app_id, meeting.id)
         if row is None:
             raise ApiError(404, f"No livestream found for meeting_id {meeting.id}")
-        latest = await sessions.latest_of(conn, row.id)
         rows, total = await sessions.list_page(conn, row.id, offset=offset, limit=limit)
+        latest = rows[0] if offset == 0 and rows else await sessions.latest_of(conn, row.id)
     return render.livestream_with_sessions(call, row, latest, rows, paging(total, offset, len(rows)))
 
 
