@@ -197,6 +197,7 @@ class TestList:
             seen += [entry["id"] for entry in data["livestreams"]]
             if page_no == 3:
                 assert data["paging"] == {"total_count": 7, "start_offset": 7, "end_offset": 7}
+        assert data["paging"] == {"total_count": 7, "start_offset": 0, "end_offset": 0}
         assert len(seen) == 7
         assert set(seen) == ids
 
