@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headwater.hlscheck.observation import Snapshot
+from headwater.hlscheck.observation import Observation, Snapshot
 from headwater.hlscheck.rules.base import (
     Evidence,
     Severity,
     live,
     live_part_snapshots,
-    live_snapshots,
     low_latency_live,
     number,
     rule,
@@ -20,7 +19,7 @@ from headwater.hlscheck.rules.base import (
 
 PDT_DRIFT_S = 0.1  # what rounding and a slewed clock may add up to between two segments
 PDT_OVERLAP_S = 1.0  # the draft lets sub-second overlaps pass (6.2.1)
-DATE_RESOLUTION_S = 2.0  # HTTP Date counts whole seconds, and many servers make it once a second
+DATE_RESOLUTION_S = 1.0  # HTTP Date counts whole seconds
 CLOCK_SLACK_S = 0.25  # between reading the header and the server's stamping it
 
 
@@ -97,18 +96,29 @@ def pdt_drift(snapshot: Snapshot) -> Iterable[Evidence]:
             yield seen(snapshot, f"segment {msn} is dated {step:+.3f} s from where the durations before lead", line)
 
 
+def _dated_by_server(observation: Observation) -> Iterable[tuple[Snapshot, float, bool]]:
+    """(snapshot, the latest that the server's clock can have shown when it answered, whether its Date says so).
+
+    Date counts whole seconds and many servers make it once a second: each is late by up to two seconds. The one that
+    was least late, of all answers, tells how far the server's clock is from ours.
+    """
+    loads = [s for s in snapshots(observation) if not s.playlist.ended]
+    offsets = [date - s.exchange.wall_at for s in loads if (date := s.exchange.server_date) is not None]
+    offset = max(offsets) + DATE_RESOLUTION_S if offsets else 0.0
+    return ((s, s.exchange.wall_at + offset, bool(offsets)) for s in loads)
+
+
 @rule(
     "pdt-future",
     "6.3.3",
     Severity.SHOULD,
     "No listed media is dated in the future of the server's own clock",
     "Date media by when it was received, not by the encoder's clock; players seek by these dates.",
-    over=live_snapshots,
+    over=_dated_by_server,
     needs=live,
 )
-def pdt_future(snapshot: Snapshot) -> Iterable[Evidence]:
-    server = snapshot.exchange.server_date
-    now = snapshot.exchange.wall_at if server is None else server + DATE_RESOLUTION_S
+def pdt_future(subject: tuple[Snapshot, float, bool]) -> Iterable[Evidence]:
+    snapshot, now, told = subject
     date: float | None = None
     for segment in snapshot.playlist.all_segments:
         if segment.program_date_time is not None:
@@ -117,5 +127,5 @@ def pdt_future(snapshot: Snapshot) -> Iterable[Evidence]:
             continue
         date += segment.duration if segment.duration is not None else sum(p.duration for p in segment.parts)
     if date is not None and date > now + CLOCK_SLACK_S:
-        by = "the Date field" if server is not None else "this machine's clock"
+        by = "the server's clock (its Date fields)" if told else "this machine's clock"
         yield seen(snapshot, f"the listed media ends {number(date - now)} s in the future of {by}")
