@@ -30,9 +30,10 @@ JUMPED = -1
 SKIPPED = -2
 """Answer of a clock: this unit lies before what is already there."""
 
-_QUANTISATION_MS = Fraction(3, 2)  # both ends of a difference are rounded to 1 ms; some encoders cut off instead
-_VIDEO_DRIFT_MS = Fraction(1, 2)  # the mean of rounding errors stays below this
+_QUANTISATION_MS = Fraction(7, 4)  # both ends of a difference are rounded to 1 ms; some encoders cut off instead
+_VIDEO_DRIFT_MS = Fraction(2, 3)  # the mean of rounding errors stays below this
 _RELEARN_FRAMES = 12  # so many irregular frames in a row have another nominal duration
+_REFINE_FRAMES = 60  # a run this long tells 29.97 from 30: two milliseconds apart, one of them quantisation
 _VARIABLE_FRAMES = 30  # a track is variable for this many frames after an irregular one
 
 # Numerators and denominators of rates that cameras and encoders use; a measured rate snaps to the nearest.
@@ -95,7 +96,8 @@ class VideoClock(SourceClock):
     """
 
     __slots__ = (
-        "_deltas", "_drift", "_drift_limit", "_frames", "_irregular_at", "_last", "_nominal", "_started", "_tolerance",
+        "_deltas", "_drift", "_drift_limit", "_even_raw", "_even_since", "_frames", "_irregular_at", "_last",
+        "_nominal", "_started", "_tolerance",
         "frame",
     )  # fmt: skip
 
@@ -107,7 +109,7 @@ class VideoClock(SourceClock):
         self._irregular_at = -_VARIABLE_FRAMES
         self._deltas: list[int] = []
         self._started = False
-        self._last = self._drift = 0
+        self._last = self._drift = self._even_since = self._even_raw = 0
         self.set_rate(rate)
 
     def set_rate(self, rate: Fraction) -> None:
@@ -134,13 +136,25 @@ class VideoClock(SourceClock):
         self._frames += 1
         if not -self._tolerance <= error <= self._tolerance or not self._started:
             return self._irregular(raw, error)
-        drift = self._drift = self._drift + (error - self._drift >> 5)
+        drift = self._drift = self._drift + (error - self._drift >> 3)
         if not -self._drift_limit <= drift <= self._drift_limit:
-            predicted += drift >> 4
+            predicted += self._lean(raw, drift)
         self._last = predicted
         return predicted >> POINT
 
+    def _lean(self, raw: int, drift: int) -> int:
+        """Where to move towards the source; and if it went on evenly for long, the frame rate was taken for another.
+
+        29.97 and 30 frames per second differ by a millisecond in a second: at the start they cannot be told apart.
+        """
+        frames = self._frames - self._even_since
+        if frames >= _REFINE_FRAMES and raw > self._even_raw:
+            self.set_rate(usual_rate(Fraction(self._factor * frames, raw - self._even_raw)))
+        self._drift = 0
+        return drift
+
     def _irregular(self, raw: int, error: int) -> int:
+        self._even_since, self._even_raw = self._frames, raw
         if not self._started:
             self._started = True
             self._last, self._drift = max(0, raw), 0
@@ -168,12 +182,14 @@ class VideoClock(SourceClock):
     def follow(self, source: int) -> int:
         """After a jump that is true: go where the source is, never back."""
         self._last = max(self._raw(source), self._last + (self._nominal >> 1))
+        self._even_since, self._even_raw = self._frames, self._last
         self._drift = 0
         return self._last >> POINT
 
     def realign(self, source: int) -> None:
         """Close the hole that a jump left: `source` is what was expected next."""
         predicted = self._last + self._nominal
+        self._even_since, self._even_raw = self._frames, predicted
         self._source = source - self._to_source(predicted - self._base)
         self._drift = 0
 

@@ -274,7 +274,7 @@ class Packager:
         if offset is None:
             offset = lane.offset(unit.composition_offset)
         frame = clock.frame
-        if sync or lane.cuts or writer.end + frame > writer.segment_end:
+        if sync or lane.cuts or writer.end + frame > writer.segment_end or time >= writer.segment_end:
             self._boundary(lane, time, time + offset, sync, frame, now_ms)
         writer.add(time, offset, sync, unit.payload, frame, now_ms)
 
@@ -367,9 +367,8 @@ class Packager:
         per_ms = writer.timescale / 1000
         elapsed_ms = (time - writer.segment_start) / per_ms
         if sync and (self._cut_wanted or self._plan.ends(elapsed_ms, gop / per_ms)):
-            self._plan.fix(elapsed_ms, gop / per_ms)
-            self._cut(lane, time, shown, now_ms)
-        elif writer.end + frame > writer.segment_end:
+            self._cut(lane, time, shown, gop / per_ms, now_ms)
+        elif writer.is_full(time, frame):
             self._cut_without_sync(lane, time, shown, elapsed_ms, now_ms)
         elif sync and writer.independent and writer.has_samples and writer.part_elapsed + gop > writer.limit:
             writer.finish_part(time)  # GOPs shorter than parts: each part can be decoded alone
@@ -383,7 +382,6 @@ class Packager:
             self._open(lane, self._history[-1], now_ms)
 
     def _cut_without_sync(self, lane: Lane, time: int, shown: int, elapsed_ms: float, now_ms: int) -> None:
-        self._plan.fix(elapsed_ms, 0)
         if lane.is_video:
             self._notices.warn(
                 "ERR_GOP_OUT_OF_RANGE",
@@ -391,11 +389,12 @@ class Packager:
                 f"{self._settings.segment_target_ms / 1000:g} s or less",
                 now_ms,
             )
-        self._cut(lane, time, shown, now_ms)
+        self._cut(lane, time, shown, 0, now_ms)
 
-    def _cut(self, lane: Lane, time: int, shown: int, now_ms: int) -> None:
+    def _cut(self, lane: Lane, time: int, shown: int, gop_ms: float, now_ms: int) -> None:
         """End the leading track's segment in front of `time`, begin the next one, and tell the others."""
         lane.writer.finish_part(time)
+        self._plan.fix(lane.writer.segment_ms, gop_ms)
         lane.writer.close_segment()
         if self._playable_until_ms is None:
             self._playable_until_ms = now_ms + self._settings.late_track_ms
@@ -449,7 +448,7 @@ class Packager:
             if writer.segment_end >= 0:
                 writer.close_segment()
             self._open(lane, cut, now_ms)
-        elif writer.segment_end >= 0 and writer.end + frame > writer.segment_end:
+        elif writer.segment_end >= 0 and writer.is_full(time, frame):
             self._overrun(lane, shown, now_ms)
         return writer.segment_end >= 0
 
@@ -467,7 +466,7 @@ class Packager:
             return
         leader = self._leader
         assert leader is not None
-        self._plan.fix(self._settings.segment_target_ms, 0)
+        self._plan.fix(max(lane.writer.segment_ms, leader.writer.segment_ms), 0)
         self._close_open(lane)
         stalled = leader.writer.segment_end < 0
         self._close_open(leader)
@@ -488,7 +487,7 @@ class Packager:
             cut.msn,
             init_version=lane.version,
             discontinuity=cut.discontinuity,
-            program_date_time_ms=self._wall.at(lane.to_media(writer.next_start), now_ms),
+            program_date_time_ms=self._wall.at(max(cut.media, lane.to_media(writer.next_start)), now_ms),
             longest=lane.milliseconds(self._plan.longest_leading_ms if lane is self._leader else self._plan.longest_ms),
         )
 
@@ -531,7 +530,7 @@ class Packager:
             self._start(now_ms)
         for lane in self._lanes.values():
             if lane.writer.segment_end >= 0:
-                self._plan.fix((lane.writer.end - lane.writer.segment_start) * 1000 / lane.writer.timescale, 0)
+                self._plan.fix(lane.writer.segment_ms, 0)
                 self._close_open(lane)
             lane.present = False
             lane.probe.clear()

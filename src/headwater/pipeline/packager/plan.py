@@ -10,6 +10,9 @@ _ROUNDS_DOWN_MS = 499
 _FOLLOWERS_MS = 130
 """Room for the other tracks' segments, which end up to a frame (an Opus packet: 120 ms) later than its."""
 
+_ROOM_MS = _FOLLOWERS_MS + 50
+"""A segment as planned, and a GOP some frames longer, must not be the longest that TARGETDURATION allows."""
+
 
 class SegmentPlan:
     """Decides at which sync samples of the leading track segments end. Times are milliseconds.
@@ -42,8 +45,10 @@ class SegmentPlan:
 
     def ends(self, elapsed_ms: float, gop_ms: float) -> bool:
         """A segment of this duration ends at the sync sample that came `gop_ms` after the one before."""
+        if elapsed_ms < self._first_ms:
+            return False
         if not self.target_duration_s:
-            return elapsed_ms >= self._first_ms
+            return True
         # The nearest sync sample to the plan, and never one that the next would come too late for.
         return 2 * elapsed_ms + gop_ms > 2 * self.planned_ms or elapsed_ms + gop_ms > self.longest_leading_ms
 
@@ -53,7 +58,8 @@ class SegmentPlan:
             return
         target_ms = self._target_ms
         self.planned_ms = gop_ms * max(1, round(target_ms / gop_ms)) if gop_ms > 0 else max(first_ms, target_ms)
-        self.target_duration_s = max(round_half_up(ms) for ms in (target_ms, self.planned_ms, first_ms))
+        regular_ms = self.planned_ms + _ROOM_MS if gop_ms > 0 else target_ms
+        self.target_duration_s = max(round_half_up(ms) for ms in (target_ms, regular_ms, first_ms + _FOLLOWERS_MS))
 
 
 def round_half_up(milliseconds: float) -> int:

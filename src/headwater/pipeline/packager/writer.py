@@ -53,9 +53,9 @@ class TrackWriter:
     """
 
     __slots__ = (
-        "_bound", "_index", "_least", "_out", "_payloads", "_row", "_sequence", "_start", "_table", "closed",
-        "description_index", "end", "independent", "limit", "msn", "next_msn", "opened_ms",
-        "parameter_sets", "segment_end", "segment_start", "timescale", "track_id",
+        "_bound", "_filled", "_index", "_least", "_out", "_payloads", "_row", "_sequence", "_start", "_table", "closed",
+        "description_index", "end", "independent", "limit", "msn", "next_msn", "opened_ms", "parameter_sets",
+        "segment_end", "segment_start", "timescale", "track_id",
     )  # fmt: skip
 
     def __init__(self, track_id: int, *, video: bool, timescale: int, sequence: Sequence, out: list[Output]) -> None:
@@ -66,7 +66,7 @@ class TrackWriter:
         self._out = out
         self._table: list[int] = []
         self._payloads: list[bytes] = []
-        self._start = self._bound = self._index = self._least = 0
+        self._start = self._bound = self._index = self._filled = self._least = 0
         self.limit = self.end = self.segment_start = self.opened_ms = self.closed = self.msn = 0
         self.segment_end = -1
         self.next_msn: int | None = None
@@ -92,9 +92,18 @@ class TrackWriter:
         return self._start if self._table else self.end
 
     @property
+    def segment_ms(self) -> float:
+        """Duration of the open segment so far."""
+        return (self.end - self.segment_start) * 1000 / self.timescale if self.segment_end >= 0 else 0
+
+    @property
     def part_elapsed(self) -> int:
         """Duration of the open part so far."""
         return self.end - self._start
+
+    def is_full(self, time: int, frame: int) -> bool:
+        """A sample of this true time has no room in the open segment."""
+        return self.end + frame > self.segment_end or bool(self._table and time >= self._bound >= self.segment_end)
 
     def add(self, time: int, offset: int, sync: bool, payload: bytes, frame: int, now_ms: int) -> None:
         """Take one sample; an open segment is there for it.
@@ -154,8 +163,11 @@ class TrackWriter:
         self._close_part()
 
     def skip_to(self, time: int) -> None:
-        """Leave a hole: the next sample's decode time is `time`, or the end of the last if that is later."""
-        self.finish_part()
+        """Leave a hole: the next sample's decode time is `time`, or the end of the last if that is later.
+
+        What fits into the open part, its last sample lasts longer: players see no hole.
+        """
+        self.finish_part(max(time, self.end))
         self.end = max(self.end, time)
 
     def _close_part(self) -> None:
@@ -169,6 +181,7 @@ class TrackWriter:
             Part(self.track_id, self.msn, self._index, start, self.end - start, self.independent, len(data), data)
         )
         self._index += 1
+        self._filled += self.end - start
         self._table = []
         self._payloads = []
 
@@ -178,7 +191,7 @@ class TrackWriter:
         """Begin a segment at the end of what is there; it may last `longest`."""
         start = self.next_start
         self.msn, self.next_msn = msn, msn + 1
-        self._index = 0
+        self._index = self._filled = 0
         self.segment_start, self.segment_end = start, start + longest
         if self._table:
             self._bound = min(start + self.limit, self.segment_end)
@@ -186,7 +199,7 @@ class TrackWriter:
 
     def close_segment(self, gap: int = 1) -> None:
         """End the open segment; what has not become a part belongs to the next one. Without parts it is a `gap`."""
-        duration = self.next_start - self.segment_start if self._index else gap
+        duration = self._filled if self._index else gap
         self._out.append(SegmentClosed(self.track_id, self.msn, duration))
         self.segment_end = -1
         self.closed += 1
