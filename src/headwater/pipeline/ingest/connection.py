@@ -93,10 +93,13 @@ class RtmpConnection(asyncio.Protocol):
         if self._linger_until is not None:
             return
         try:
-            self._handle(self._session.receive_data(data, self._loop.time()))
+            events = self._session.receive_data(data, self._loop.time())
+            if events:
+                self._handle(events)
         except Exception as error:
             self._fail(error)
-        self._flush()
+        if self._session.outgoing:
+            self._flush()
 
     def pause_writing(self) -> None:
         self._fail(ProtocolError("the publisher does not read what it is answered (write_buffer)"))

@@ -15,12 +15,16 @@ Set Chunk Size and Abort are applied here; every other message is handed out in 
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from headwater.errors import ProtocolError
 from headwater.protocols.rtmp.messages import ABORT, DEFAULT_CHUNK_SIZE, SET_CHUNK_SIZE, Message
 
 _MESSAGE_HEADER_SIZE: Final = (11, 7, 3, 0)
+_TIMESTAMP: Final = struct.Struct(">HB")
+_LENGTH_AND_TYPE: Final = struct.Struct(">HBB")
+_EXTENDED: Final = bytes(4)
 _NOTHING: Final[list[Message]] = []
 
 
@@ -118,6 +122,10 @@ class Demuxer:
                     break
                 payload = buf[position : position + left]
                 position += left
+                if stream.pending is None and stream.type_id > ABORT:  # most messages: in short
+                    self._current = None
+                    messages.append((stream.type_id, stream.stream_id, stream.timestamp, bytes(payload)))
+                    continue
             else:
                 size, payload = self._take_chunks(buf, position, end, stream, left)
                 if size == 0:
@@ -149,8 +157,12 @@ class Demuxer:
         if position > end:
             self._need = position - start
             return -1
-        field = int.from_bytes(buf[fields : fields + 3], "big") if form != 3 else 0
-        extended = stream.extended if form == 3 else (b"" if field != 0xFFFFFF else b"\0\0\0\0")
+        if form == 3:
+            field, extended = stream.delta, stream.extended
+        else:
+            high, low = _TIMESTAMP.unpack_from(buf, fields)
+            field = high << 8 | low
+            extended = b"" if field != 0xFFFFFF else _EXTENDED
         if extended:
             value = bytes(buf[position : position + 4])
             if form != 3:
@@ -166,10 +178,23 @@ class Demuxer:
                 self._need = position + 4 - start
                 return -1
             # else: an encoder that leaves it out of type-3 chunks
-        if form != 3 or stream.pending is None:
-            self._begin(stream, form, field, buf, fields)
-            stream.extended = extended
         self._current = stream
+        if stream.pending is not None:
+            if form == 3:
+                return position
+            self._drop(stream)  # a new message begins: the one under way is given up
+        stream.extended = extended
+        stream.delta = field
+        if form == 0:
+            stream.timestamp = field
+            stream.stream_id = int.from_bytes(buf[fields + 7 : fields + 11], "little")
+        else:
+            stream.timestamp = (stream.timestamp + field) & 0xFFFFFFFF
+        if form < 2:
+            high, low, stream.type_id = _LENGTH_AND_TYPE.unpack_from(buf, fields + 3)
+            stream.length = high << 8 | low
+            if stream.length > self.max_message:
+                raise ProtocolError(f"message of {stream.length} bytes, {self.max_message} are allowed (max_message)")
         return position
 
     def _open(self, number: int, form: int, marker: bytes) -> _ChunkStream:
@@ -180,23 +205,6 @@ class Demuxer:
             raise ProtocolError(f"more than {self._max_chunk_streams} chunk streams (max_chunk_streams)")
         stream = self._streams[number] = _ChunkStream(marker)
         return stream
-
-    def _begin(self, stream: _ChunkStream, form: int, field: int, buf: bytes | bytearray, fields: int) -> None:
-        """A message begins: apply its header. One that was under way on this chunk stream is given up."""
-        if stream.pending is not None:
-            self._drop(stream)
-        if form == 0:
-            stream.timestamp = stream.delta = field
-            stream.stream_id = int.from_bytes(buf[fields + 7 : fields + 11], "little")
-        else:
-            if form != 3:
-                stream.delta = field
-            stream.timestamp = (stream.timestamp + stream.delta) & 0xFFFFFFFF
-        if form < 2:
-            stream.length = int.from_bytes(buf[fields + 3 : fields + 6], "big")
-            stream.type_id = buf[fields + 6]
-        if stream.length > self.max_message:
-            raise ProtocolError(f"message of {stream.length} bytes, {self.max_message} are allowed (max_message)")
 
     def _take_chunks(
         self, buf: bytes | bytearray, start: int, end: int, stream: _ChunkStream, left: int

@@ -71,6 +71,7 @@ class ServerSession:
     Attributes:
         state: Where it stands, see the module's table.
         media_messages: Audio and video messages handed out.
+        outgoing: Not empty: there is something for `data_to_send` to return.
     """
 
     __slots__ = (
@@ -86,7 +87,6 @@ class ServerSession:
         "_last_media",
         "_limits",
         "_opened",
-        "_out",
         "_ping_sent",
         "_publish_stream",
         "_received",
@@ -94,6 +94,7 @@ class ServerSession:
         "_streams",
         "_window",
         "media_messages",
+        "outgoing",
         "state",
     )
 
@@ -113,7 +114,7 @@ class ServerSession:
             max_chunk_streams=limits.max_chunk_streams,
             min_chunk_size=limits.min_chunk_size,
         )
-        self._out = bytearray()
+        self.outgoing = bytearray()
         self._chunk_size = messages.DEFAULT_CHUNK_SIZE
         self._received = 0
         self._window = 0
@@ -161,7 +162,7 @@ class ServerSession:
                 data = self._shake_hands(data)
         received = self._demuxer.feed(data)
         if self._received >= self._acknowledge_at:
-            self._out += messages.acknowledgement(self._received)
+            self.outgoing += messages.acknowledgement(self._received)
             self._acknowledge_at = self._received + self._window // 2
         if not received:
             return _NO_EVENTS
@@ -185,10 +186,10 @@ class ServerSession:
 
     def data_to_send(self) -> bytes:
         """What is to be sent now; each byte is returned once."""
-        if not self._out:
+        if not self.outgoing:
             return b""
-        data = bytes(self._out)
-        self._out.clear()
+        data = bytes(self.outgoing)
+        self.outgoing.clear()
         return data
 
     def next_timeout(self) -> float | None:
@@ -229,7 +230,7 @@ class ServerSession:
         if now >= self._last_heard + limits.idle_timeout_s:
             return self._time_out("idle_timeout_s", "nothing was received from the publisher")
         self._ping_sent = True
-        self._out += messages.user_control(messages.PING_REQUEST, int(now * 1000))
+        self.outgoing += messages.user_control(messages.PING_REQUEST, int(now * 1000))
         return _NO_EVENTS
 
     def accept_publish(self, now: float) -> None:
@@ -238,7 +239,7 @@ class ServerSession:
         self.state = State.PUBLISHING
         self._started = self._last_media = self._last_heard = now
         self._demuxer.max_message = self._limits.max_message
-        self._out += messages.user_control(messages.STREAM_BEGIN, self._publish_stream)
+        self.outgoing += messages.user_control(messages.STREAM_BEGIN, self._publish_stream)
         if self._fc_published:
             self._status("status", "NetStream.Publish.Start", "publishing", name="onFCPublish")
         self._status("status", "NetStream.Publish.Start", "publishing")
@@ -269,7 +270,7 @@ class ServerSession:
     def _shake_hands(self, data: bytes) -> bytes:
         assert self._handshake is not None
         rest = self._handshake.receive(data)
-        self._out += self._handshake.output
+        self.outgoing += self._handshake.output
         self._handshake.output = b""
         if rest is None:
             return b""
@@ -290,7 +291,7 @@ class ServerSession:
             self._on_data(payload, events)
         elif type_id == messages.USER_CONTROL:
             if payload[:2] == b"\0\6":
-                self._out += messages.user_control(messages.PING_RESPONSE, int.from_bytes(payload[2:6], "big"))
+                self.outgoing += messages.user_control(messages.PING_RESPONSE, int.from_bytes(payload[2:6], "big"))
         elif type_id == messages.WINDOW_ACKNOWLEDGEMENT_SIZE:
             self._set_window(int.from_bytes(payload[:4], "big"))
         elif type_id == messages.AGGREGATE and self._publish_stream:
@@ -337,9 +338,9 @@ class ServerSession:
         self._app = app[: commands.MAX_NAME] if isinstance(app, str) else ""
         self._encoder = encoder[: commands.MAX_NAME] if isinstance(encoder, str) else ""
         limits = self._limits
-        self._out += messages.window_acknowledgement_size(limits.window_acknowledgement_size)
-        self._out += messages.set_peer_bandwidth(limits.window_acknowledgement_size)
-        self._out += messages.set_chunk_size(limits.chunk_size)
+        self.outgoing += messages.window_acknowledgement_size(limits.window_acknowledgement_size)
+        self.outgoing += messages.set_peer_bandwidth(limits.window_acknowledgement_size)
+        self.outgoing += messages.set_chunk_size(limits.chunk_size)
         self._chunk_size = limits.chunk_size
         self._result(command, _server_properties(), _connect_information(properties))
 
@@ -390,7 +391,7 @@ class ServerSession:
         return PublishEnded(command.name)
 
     def _on_play(self, _: Command, stream_id: int) -> None:
-        self._out += commands.status(
+        self.outgoing += commands.status(
             stream_id,
             "error",
             "NetStream.Play.Failed",
@@ -400,13 +401,13 @@ class ServerSession:
 
     def _result(self, command: Command, *values: object) -> None:
         if command.transaction:
-            self._out += commands.result(command.transaction, *values, chunk_size=self._chunk_size)
+            self.outgoing += commands.result(command.transaction, *values, chunk_size=self._chunk_size)
 
     def _error(self, command: Command, code: str, description: str) -> None:
-        self._out += commands.error(command.transaction, code, description, chunk_size=self._chunk_size)
+        self.outgoing += commands.error(command.transaction, code, description, chunk_size=self._chunk_size)
 
     def _status(self, level: str, code: str, description: str, *, name: str = "onStatus") -> None:
-        self._out += commands.status(
+        self.outgoing += commands.status(
             self._publish_stream, level, code, description, name=name, chunk_size=self._chunk_size
         )
 
