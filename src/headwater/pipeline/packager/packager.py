@@ -295,7 +295,7 @@ class Packager:
         if lane.blocked:
             return
         frame = clock.frame
-        if time - writer.end > frame >> 1:
+        if time > writer.end and (time - writer.end > frame >> 1 or writer.segment_end < 0):
             self._skip_audio(lane, time, now_ms)
         if (lane is self._leader or lane.cuts or writer.end + frame > writer.segment_end) and not self._boundary(
             lane, time, time, True, frame, now_ms
