@@ -27,6 +27,11 @@ def _together(observation: Observation) -> str | None:
     return several(observation) or low_latency_live(observation)
 
 
+def _bare(url: str) -> str:
+    """A URL without its query: playlists that are cached for all cannot repeat a viewer's own token in reports."""
+    return url.partition("?")[0]
+
+
 def _reporting(observation: Observation) -> Iterable[tuple[Observation, Snapshot]]:
     return ((observation, s) for s in live_part_snapshots(observation))
 
@@ -42,12 +47,13 @@ def _reporting(observation: Observation) -> Iterable[tuple[Observation, Snapshot
 )
 def reports_present(subject: tuple[Observation, Snapshot]) -> Iterable[Evidence]:
     observation, snapshot = subject
-    named = [snapshot.rendition.resolve(r.uri) for r in snapshot.playlist.rendition_reports]
+    named = [_bare(snapshot.rendition.resolve(r.uri)) for r in snapshot.playlist.rendition_reports]
     for other in observation.renditions:
         playlist = other.newest
         wanted = other is not snapshot.rendition and other.kind != "i-frames" and playlist is not None
-        if wanted and playlist is not None and not playlist.ended and named.count(other.url) != 1:
-            text = f"{named.count(other.url)} reports of {other.name} ({other.url})"
+        count = named.count(_bare(other.url))
+        if wanted and playlist is not None and not playlist.ended and count != 1:
+            text = f"{count} reports of {other.name} ({other.url})"
             yield seen(snapshot, text)
 
 
@@ -64,11 +70,11 @@ def report_uri(subject: tuple[Observation, Snapshot]) -> Iterable[Evidence]:
     observation, snapshot = subject
     # A check of one media playlist alone, or one that left renditions out, does not know them all.
     complete = observation.multivariant is not None and not observation.notes
-    known = {r.url for r in observation.renditions}
+    known = {_bare(r.url) for r in observation.renditions}
     for report in snapshot.playlist.rendition_reports:
         if "://" in report.uri:
             yield seen(snapshot, f"{report.uri} is absolute", report.line)
-        elif complete and snapshot.rendition.resolve(report.uri) not in known:
+        elif complete and _bare(snapshot.rendition.resolve(report.uri)) not in known:
             yield seen(snapshot, f"{report.uri} is no media playlist of the multivariant playlist", report.line)
 
 
@@ -83,10 +89,10 @@ def report_uri(subject: tuple[Observation, Snapshot]) -> Iterable[Evidence]:
 )
 def report_true(subject: tuple[Observation, Snapshot]) -> Iterable[Evidence]:
     observation, snapshot = subject
-    by_url = {r.url: r for r in observation.renditions}
+    by_url = {_bare(r.url): r for r in observation.renditions}
     own = snapshot.playlist.last_part
     for report in snapshot.playlist.rendition_reports:
-        other = by_url.get(snapshot.rendition.resolve(report.uri))
+        other = by_url.get(_bare(snapshot.rendition.resolve(report.uri)))
         if other is None or own is None:
             continue
         # Attributes that equal this playlist's own may be left out (4.4.5.4).
