@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable, Mapping, Sequence
 
+from headwater.errors import UnsupportedCodec
 from headwater.media.access_unit import AccessUnit
 from headwater.media.track import Codec, Track
 from headwater.pipeline.ingest.tracks import TrackReader
@@ -35,6 +36,9 @@ class Sink:
         self.units = 0
 
     def configure(self, track: Track) -> None:
+        pass
+
+    def refused(self, error: UnsupportedCodec) -> None:
         pass
 
     def push(self, unit: AccessUnit) -> None:

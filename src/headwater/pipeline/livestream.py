@@ -377,6 +377,10 @@ class SessionPublication:
         if self._session.publication is self:
             self._session.configure(track)
 
+    def refused(self, error: UnsupportedCodec) -> None:
+        if self._session.publication is self:
+            self._session.refuse(error)
+
     def metadata(self, values: Mapping[str, object]) -> None:
         """Nothing to do yet: frame rate and size come from the bitstream."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from headwater.errors import PublishRefused
+from headwater.errors import PublishRefused, UnsupportedCodec
 from headwater.media.access_unit import AccessUnit
 from headwater.media.track import Track
 from headwater.pipeline.ingest.gate import Publisher, PublishRequest
@@ -22,6 +22,7 @@ class Collected:
         self.values: Mapping[str, object] = {}
         self.ends: list[tuple[str, bool]] = []
         self.ended = asyncio.Event()
+        self.refusals: list[UnsupportedCodec] = []
         self.refusal: Exception | None = None
         """Raised by the next `configure` or `push`."""
 
@@ -29,6 +30,9 @@ class Collected:
         if self.refusal is not None:
             raise self.refusal
         self.tracks.append(track)
+
+    def refused(self, error: UnsupportedCodec) -> None:
+        self.refusals.append(error)
 
     def push(self, unit: AccessUnit) -> None:
         if self.refusal is not None:

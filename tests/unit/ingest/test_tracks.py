@@ -185,6 +185,27 @@ def test_one_malformed_message_is_skipped_and_many_end_the_publish() -> None:
         publisher.video(0, b"\x17\x09\0\0\0")
 
 
-def test_an_unsupported_codec_is_the_callers_to_refuse() -> None:
-    with pytest.raises(UnsupportedCodec, match="Sorenson"):
-        Publisher().video(0, b"\x22\0\0\0\0\0")
+@pytest.mark.parametrize(
+    ("type_id", "payload", "reason"),
+    [
+        (9, b"\x22\0\0\0\0\0", "Sorenson"),
+        (9, b"\x90vvc1\0", "vvc1"),
+        (8, b"\x2f\xff\xfd\x90\x00rest", "layer 2"),
+        (8, build_audio(CONFIGURATION, Codec.OPUS, OPUS_HEAD[:-1] + b"\xff"), "mapping family"),
+    ],
+)
+def test_an_unsupported_codec_is_told_to_the_publication_and_the_caller(
+    type_id: int, payload: bytes, reason: str
+) -> None:
+    publisher = Publisher()
+    with pytest.raises(UnsupportedCodec, match=reason):
+        publisher.reader.message((type_id, 1, 0, payload))
+    assert [reason in error.description for error in publisher.out.refusals] == [True]
+
+
+def test_what_configure_refuses_is_not_told_back() -> None:
+    publisher = Publisher()
+    publisher.out.refusal = UnsupportedCodec("ERR_UNSUPPORTED_VIDEO_CODEC", "no")
+    with pytest.raises(UnsupportedCodec):
+        publisher.video(0, avc(CONFIGURATION, AVCC))
+    assert publisher.out.refusals == []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from headwater.errors import UnsupportedCodec
 from headwater.media.access_unit import AccessUnit
 from headwater.media.track import Track
 
@@ -44,6 +45,12 @@ class Publication(Protocol):
 
         Raises:
             UnsupportedCodec: it cannot be packaged; the publisher is to be refused with the reason.
+        """
+
+    def refused(self, error: UnsupportedCodec) -> None:
+        """Media came that ingest cannot describe to `configure`: the publisher is being refused with this reason.
+
+        `end` follows. Not called for what `configure` itself has raised.
         """
 
     def push(self, unit: AccessUnit) -> None:

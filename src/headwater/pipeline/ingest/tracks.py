@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from headwater.errors import ProtocolError
+from headwater.errors import ProtocolError, UnsupportedCodec
 from headwater.media import aac, av1, h264, hevc, mp3, opus, vp9
 from headwater.media.access_unit import AccessUnit
 from headwater.media.track import AudioConfig, Codec, Track, VideoConfig
@@ -86,6 +86,9 @@ class TrackReader:
         except ProtocolError as error:
             self._skip(error)
             return
+        except UnsupportedCodec as error:
+            self._publication.refused(error)
+            raise
         dts = self._clock.unwrap(timestamp)
         for packet in packets:
             kind, codec, number, sync, offset, body = packet
@@ -121,6 +124,9 @@ class TrackReader:
         except ProtocolError as error:
             self._skip(error)
             return
+        except UnsupportedCodec as error:
+            self._publication.refused(error)
+            raise
         if config is None:  # MP3 needs no record
             return
         state.codec, state.record, state.configured = packet.codec, packet.body, False
@@ -134,6 +140,9 @@ class TrackReader:
         except ProtocolError as error:
             self._skip(error)
             return
+        except UnsupportedCodec as error:
+            self._publication.refused(error)
+            raise
         if config is not None:
             state.codec = packet.codec
             self._configure(state, config)
