@@ -6,12 +6,8 @@ recovery, an event that was lost before it), because events carry totals and not
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.control.ids import new_uuid
 from headwater.control.lifecycle import Happening, Status, follow
 from headwater.control.repository import event_log, livestreams, sessions
 from headwater.control.repository.event_log import plain_text
@@ -32,9 +28,6 @@ from headwater.events import (
 ENCODER_LIMIT = 255
 ERR_MESSAGE_LIMIT = 1024
 
-NOT_A_BROADCAST: Final = frozenset({"ERR_BAD_STREAM_KEY", "ERR_LIVESTREAM_DISABLED", "ERR_LIVESTREAM_ENDED"})
-"""Refusals of who came, not of what was sent: no session of the livestream has failed by them."""
-
 
 async def record(conn: AsyncConnection, event: Event, node: str) -> None:
     """Write one event.
@@ -47,7 +40,7 @@ async def record(conn: AsyncConnection, event: Event, node: str) -> None:
             progress = Progress(event.session_id, event.at_ms, event.ingest_seconds, event.viewer_seconds)
             await sessions.save_progress(conn, [progress])
         case PublishRejected():
-            await _rejected(conn, event, node)
+            await _rejected(conn, event)
         case SessionOpened():
             await _opened(conn, event, node)
         case SessionPlayable():
@@ -157,48 +150,29 @@ async def _closed(conn: AsyncConnection, event: SessionClosed) -> None:
         recording=event.recording,
     )
     await _change_status(conn, livestream, Happening.ENDED if error is None else Happening.FAILED, event.at_ms)
+    if error is not None and event.ingest_seconds == 0:
+        await _forget_same_failure(conn, session, error)
     if error is None:
         await _log(conn, event, "closed", "The session has ended.")
     else:
         await _log(conn, event, "failed", error, error.partition(":")[0])
 
 
-async def _rejected(conn: AsyncConnection, event: PublishRejected, node: str) -> None:
-    livestream = None
-    if event.livestream_id is not None:
-        livestream = await livestreams.find_any(conn, event.livestream_id)
-    if livestream is None:
+async def _forget_same_failure(conn: AsyncConnection, failed: SessionRow, error: str) -> None:
+    """An encoder tries again every few seconds: of the same failure in a row, before any media, the newest is kept."""
+    before = await sessions.latest_of(conn, failed.livestream_id, but=failed.id)
+    if before is not None and before.err_message == error and before.ingest_seconds == 0:
+        await sessions.delete(conn, before.id)
+
+
+async def _rejected(conn: AsyncConnection, event: PublishRejected) -> None:
+    """A refusal is in the log of the livestream that was meant; one that is a failed broadcast has its session too."""
+    if event.livestream_id is None or await livestreams.find_any(conn, event.livestream_id) is None:
         return
     message = f"{event.description} (from {event.remote}, {event.encoder})"
-    session_id = None
-    if event.code not in NOT_A_BROADCAST and await sessions.open_of(conn, livestream.id) is None:
-        session_id = await _failed_session(conn, livestream, event, node)
     await event_log.append(
-        conn,
-        livestream.id,
-        session_id=session_id,
-        at_ms=event.at_ms,
-        kind="rejected",
-        code=event.code,
-        message=message,
+        conn, event.livestream_id, at_ms=event.at_ms, kind="rejected", code=event.code, message=message
     )
-
-
-async def _failed_session(conn: AsyncConnection, livestream: LivestreamRow, event: PublishRejected, node: str) -> str:
-    """A broadcast that failed before it began, e.g. by its codec, kept as a session for its `err_message`.
-
-    An encoder tries again every few seconds: the same failure in a row is one session.
-    """
-    error = plain_text(f"{event.code}: {event.description}", ERR_MESSAGE_LIMIT)
-    latest = await sessions.latest_of(conn, livestream.id)
-    if latest is not None and latest.err_message == error and latest.ingest_seconds == 0:
-        await sessions.update(conn, latest.id, event.at_ms)
-        return latest.id
-    invoked = livestream.invoked_ms if livestream.status == Status.INVOKED else event.at_ms
-    session = _new_session(livestream, new_uuid(), node, event.at_ms, invoked, event.encoder)
-    await sessions.insert(conn, replace(session, stopped_ms=event.at_ms, err_message=error))
-    await _change_status(conn, livestream, Happening.FAILED, event.at_ms)
-    return session.id
 
 
 async def recover(conn: AsyncConnection, node: str, now_ms: int) -> list[SessionRow]:

@@ -138,6 +138,38 @@ async def test_totals(filled: tuple[Database, str, list[SessionRow]]) -> None:
         assert got.livestreams == len(touched)
 
 
+async def test_ends_of_a_range(tmp_path: Path, database_url: str | None) -> None:
+    """A session that ended as the range begins, or begins as it ends, is not in it; one that was over at once is."""
+    database = await open_database(database_url, tmp_path)
+    try:
+        async with database.write() as conn:
+            account = await accounts.create_account(conn, "a", 1)
+            app = (await accounts.create_app(conn, account, "a", 1)).id
+            for number, (started, ended) in enumerate([(10, 20), (40, 50), (20, 20)]):
+                of = (await livestreams.create(conn, app, name=None, now_ms=1)).id
+                times = {"invoked_ms": 1, "started_ms": started, "stopped_ms": ended, "known_ms": ended}
+                row = SessionRow(
+                    id=str(number),
+                    livestream_id=of,
+                    app_id=app,
+                    node="n",
+                    **times,
+                    ingest_seconds=1.0,
+                    viewer_seconds=1.0,
+                    err_message=None,
+                    recording=None,
+                    encoder="",
+                    created_ms=1,
+                    updated_ms=1,
+                )
+                await sessions.insert(conn, row)
+        async with database.read() as conn:
+            assert (await totals(conn, livestream_sessions, app, 20, 40)).livestreams == 1
+            assert (await totals(conn, livestream_sessions, app, 19, 41)).livestreams == 3
+    finally:
+        await database.close()
+
+
 class TestOverTheApi:
     async def test_a_broadcast_counts(self, any_api: Api) -> None:
         created = await any_api.create()

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from headwater.control import Addresses, ControlPlane, ControlSettings
-from headwater.control.database import open_database
+from headwater.control.database import Database, open_database
 from headwater.control.tables import metadata
 from headwater.errors import OperatorError
 
@@ -170,6 +170,26 @@ class TestCrash:
                 assert (await conn.execute(text("SELECT count(*) FROM accounts"))).scalar_one() == 40
         finally:
             await database.close()
+
+    async def test_other_processes_writing_in_between(self, tmp_path: Path, database_url: str | None) -> None:
+        """Whoever reads first and writes then is not refused because somebody else wrote meanwhile."""
+        databases = [await open_database(database_url, tmp_path) for _ in range(3)]
+        statement = text("INSERT INTO accounts (id, name, created_ms) VALUES (:id, 'b', 1)")
+
+        async def write(database: Database, name: str) -> None:
+            for number in range(10):
+                async with database.write() as conn:
+                    await conn.execute(text("SELECT count(*) FROM accounts"))
+                    await asyncio.sleep(0)
+                    await conn.execute(statement, {"id": f"{name}{number}"})
+
+        try:
+            await asyncio.gather(*(write(database, str(index)) for index, database in enumerate(databases)))
+            async with databases[0].read() as conn:
+                assert (await conn.execute(text("SELECT count(*) FROM accounts"))).scalar_one() == 30
+        finally:
+            for database in databases:
+                await database.close()
 
 
 class TestFiles:

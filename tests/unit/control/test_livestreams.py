@@ -60,12 +60,11 @@ async def test_a_failed_broadcast_says_why(any_api: Api) -> None:
 async def test_an_unsupported_codec_is_one_failed_session(any_api: Api) -> None:
     """A publish that is refused for what it sends fails the livestream; the encoder's retries add no sessions."""
     created = await any_api.create()
+    code, sentence = "ERR_UNSUPPORTED_VIDEO_CODEC", "VP6 is not supported."
     for _ in range(3):
-        any_api.plane.listen(
-            PublishRejected(
-                created["id"], now_ms(), "ERR_UNSUPPORTED_VIDEO_CODEC", "VP6 is not supported.", "192.0.2.7:1", "old\0"
-            )
-        )
+        any_api.plane.listen(PublishRejected(created["id"], now_ms(), code, sentence, "192.0.2.7:1", "old\0"))
+        await any_api.broadcasts.publish(created["stream_key"], playable=False)
+        any_api.broadcasts.close(created["id"], error=f"{code}: {sentence}")
     shown = (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]
     assert shown["livestream"]["status"] == "ERRORED"
     assert [session["err_message"] for session in shown["sessions"]] == [
@@ -73,7 +72,8 @@ async def test_an_unsupported_codec_is_one_failed_session(any_api: Api) -> None:
     ]
     assert shown["session"]["stopped_time"] is not None
     log = (await any_api.call("GET", f"/livestreams/{created['id']}/events"))["data"]
-    assert [entry["kind"] for entry in log] == ["rejected"] * 3 + ["created"]
+    assert [entry["kind"] for entry in log] == ["failed", "opened", "rejected"] * 3 + ["created"]
+    assert {entry["code"] for entry in log if entry["kind"] in ("failed", "rejected")} == {code}
 
 
 async def test_a_refused_visitor_fails_nothing(any_api: Api) -> None:

@@ -56,8 +56,11 @@ async def open_of(conn: AsyncConnection, livestream_id: str) -> SessionRow | Non
     return one(SessionRow, (await conn.execute(query)).one_or_none())
 
 
-async def latest_of(conn: AsyncConnection, livestream_id: str) -> SessionRow | None:
+async def latest_of(conn: AsyncConnection, livestream_id: str, *, but: str | None = None) -> SessionRow | None:
+    """The newest session of a livestream, `but` one left out."""
     query = select(*_COLUMNS).where(_c.livestream_id == livestream_id)
+    if but is not None:
+        query = query.where(_c.id != but)
     query = query.order_by(_c.started_ms.desc(), _c.id.desc()).limit(1)
     return one(SessionRow, (await conn.execute(query)).one_or_none())
 
@@ -75,6 +78,10 @@ async def left_open(conn: AsyncConnection, node: str) -> list[SessionRow]:
     """Sessions of this server that nobody has closed."""
     query = select(*_COLUMNS).where(_c.stopped_ms.is_(None), _c.node == node).order_by(_c.started_ms)
     return many(SessionRow, (await conn.execute(query)).all())
+
+
+async def delete(conn: AsyncConnection, session_id: str) -> None:
+    await conn.execute(livestream_sessions.delete().where(_c.id == session_id))
 
 
 async def update(conn: AsyncConnection, session_id: str, now_ms: int, **values: Any) -> None:
