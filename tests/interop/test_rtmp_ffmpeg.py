@@ -109,6 +109,16 @@ async def test_a_refusal_is_in_ffmpegs_log_and_it_does_not_hang(refusal: Publish
         assert (refusal.description if refusal else "no livestream has this stream key") in log
 
 
+async def test_a_refusal_over_rtmps(tmp_path: Path) -> None:
+    """TLS has no half-close that encoders understand: the reason still arrives before the end."""
+    async with ingest(self_signed(tmp_path)) as server:
+        began = time.monotonic()
+        code, log = await ffmpeg(server.url, *PICTURE, *H264, key="wrong")
+        assert time.monotonic() - began < 10
+        assert code != 0
+        assert "no livestream has this stream key" in log
+
+
 async def test_an_unsupported_codec_is_in_ffmpegs_log() -> None:
     async with ingest() as server:
         code, log = await ffmpeg(server.url, "-re", *PICTURE, "-c:v", "flv1")

@@ -13,29 +13,21 @@ In: bytes, and the time. Out: events (media among them), bytes to send, the time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from headwater.errors import ProtocolError
 from headwater.protocols.rtmp import commands, messages
-from headwater.protocols.rtmp.commands import Command
 from headwater.protocols.rtmp.demuxer import Demuxer
-from headwater.protocols.rtmp.events import Event, Metadata, PublishEnded, PublishRequested, TimedOut
+from headwater.protocols.rtmp.events import Event, Metadata, PublishRequested, TimedOut
 from headwater.protocols.rtmp.handshake import RANDOM_SIZE, ServerHandshake
 from headwater.protocols.rtmp.messages import Message
-
-MAX_MESSAGE_STREAMS = 8
-"""Streams that one connection may create; encoders create one, some try twice."""
+from headwater.protocols.rtmp.publisher_commands import PublisherCommands
 
 MAX_AMF_MESSAGE = 64 * 1024
 """One command or data message of an admitted publisher, bytes; onMetaData takes 300 to 2,000."""
 
-FOURCCS = ("avc1", "hvc1", "av01", "vp09", "Opus", "mp4a", ".mp3")
-"""What enhanced RTMP codecs we take, as connect answers it."""
-
-_CAN_DECODE = 1
-_CAPS_MULTITRACK, _CAPS_MODEX, _CAPS_NANO_OFFSET = 2, 4, 8
 _NO_EVENTS: tuple[Event, ...] = ()
 
 
@@ -76,22 +68,17 @@ class ServerSession:
 
     __slots__ = (
         "_acknowledge_at",
-        "_app",
-        "_chunk_size",
         "_commands",
         "_demuxer",
-        "_encoder",
-        "_fc_published",
         "_handshake",
         "_last_heard",
         "_last_media",
         "_limits",
         "_opened",
         "_ping_sent",
-        "_publish_stream",
         "_received",
         "_started",
-        "_streams",
+        "_takes_media",
         "_window",
         "media_messages",
         "outgoing",
@@ -115,32 +102,15 @@ class ServerSession:
             min_chunk_size=limits.min_chunk_size,
         )
         self.outgoing = bytearray()
-        self._chunk_size = messages.DEFAULT_CHUNK_SIZE
+        self._takes_media = False
         self._received = 0
         self._window = 0
         self._acknowledge_at = 1 << 62
         self._opened = self._last_heard = self._last_media = self._started = now
         self._ping_sent = False
-        self._app: str | None = None
-        self._encoder = ""
-        self._streams: set[int] = set()
-        self._publish_stream = 0
-        self._fc_published = False
-        self._commands: dict[str, Callable[[Command, int], Event | None]] = {
-            "connect": self._on_connect,
-            "createStream": self._on_create_stream,
-            "publish": self._on_publish,
-            "FCPublish": self._on_fc_publish,
-            "releaseStream": self._on_courtesy,
-            "getStreamLength": self._on_courtesy,
-            "_checkbw": self._on_courtesy,
-            "checkBandwidth": self._on_courtesy,
-            "FCUnpublish": self._on_fc_unpublish,
-            "closeStream": self._on_close_stream,
-            "deleteStream": self._on_delete_stream,
-            "play": self._on_play,
-            "play2": self._on_play,
-        }
+        self._commands = PublisherCommands(
+            self.outgoing, chunk_size=limits.chunk_size, window=limits.window_acknowledgement_size
+        )
 
     def receive_data(self, data: bytes, now: float) -> Sequence[Event]:
         """Take bytes from the publisher, cut anywhere.
@@ -170,7 +140,7 @@ class ServerSession:
         media_before = self.media_messages
         for message in received:
             if message[0] == messages.VIDEO or message[0] == messages.AUDIO:
-                if self._publish_stream:
+                if self._takes_media:
                     events.append(message)
                     self.media_messages += 1
             else:
@@ -239,10 +209,7 @@ class ServerSession:
         self.state = State.PUBLISHING
         self._started = self._last_media = self._last_heard = now
         self._demuxer.max_message = self._limits.max_message
-        self.outgoing += messages.user_control(messages.STREAM_BEGIN, self._publish_stream)
-        if self._fc_published:
-            self._status("status", "NetStream.Publish.Start", "publishing", name="onFCPublish")
-        self._status("status", "NetStream.Publish.Start", "publishing")
+        self._commands.accept()
 
     def reject(self, code: str, description: str) -> None:
         """Refuse the publish, or end it, and say why; the connection is to be closed when this is sent.
@@ -253,15 +220,14 @@ class ServerSession:
         """
         if self.state is State.CLOSED:
             return
-        if self._fc_published:
-            self._status("error", code, description, name="onFCPublish")
-        self._status("error", code, description)
+        if self._handshake is None:
+            self._commands.reject(code, description)
         self.close()
 
     def close(self) -> None:
         """No more is to come: later bytes are ignored."""
         self.state = State.CLOSED
-        self._publish_stream = 0
+        self._takes_media = False
 
     def _time_out(self, limit: str, description: str) -> Sequence[Event]:
         self.close()
@@ -282,11 +248,7 @@ class ServerSession:
         """Everything that is not audio or video."""
         type_id, stream_id, timestamp, payload = message
         if type_id in (messages.COMMAND_AMF0, messages.COMMAND_AMF3):
-            if len(payload) > MAX_AMF_MESSAGE:
-                raise ProtocolError(f"command of {len(payload)} bytes, {MAX_AMF_MESSAGE} are allowed")
-            event = self._on_command(commands.decode(payload), stream_id)
-            if event is not None:
-                events.append(event)
+            self._on_command(payload, stream_id, events)
         elif type_id in (messages.DATA_AMF0, messages.DATA_AMF3):
             self._on_data(payload, events)
         elif type_id == messages.USER_CONTROL:
@@ -294,7 +256,7 @@ class ServerSession:
                 self.outgoing += messages.user_control(messages.PING_RESPONSE, int.from_bytes(payload[2:6], "big"))
         elif type_id == messages.WINDOW_ACKNOWLEDGEMENT_SIZE:
             self._set_window(int.from_bytes(payload[:4], "big"))
-        elif type_id == messages.AGGREGATE and self._publish_stream:
+        elif type_id == messages.AGGREGATE and self._takes_media:
             for inner in messages.split_aggregate(timestamp, payload):
                 if inner[0] in (messages.AUDIO, messages.VIDEO):
                     events.append(inner)
@@ -304,6 +266,16 @@ class ServerSession:
         # Acknowledgements and bandwidth limits bind a sender of media; what we send is a few hundred bytes. Shared
         # objects and unknown types are skipped, as 7.1 wants of extensions.
 
+    def _on_command(self, payload: bytes, stream_id: int, events: list[Event]) -> None:
+        if len(payload) > MAX_AMF_MESSAGE:
+            raise ProtocolError(f"command of {len(payload)} bytes, {MAX_AMF_MESSAGE} are allowed")
+        event = self._commands.handle(commands.decode(payload), stream_id)
+        if event is None:
+            return
+        self._takes_media = isinstance(event, PublishRequested)
+        self.state = State.DECIDING if self._takes_media else State.CLOSED
+        events.append(event)
+
     def _set_window(self, size: int) -> None:
         """The publisher wants an acknowledgement at least so often (5.4.4); it gets one at half of it."""
         self._window = size
@@ -311,7 +283,7 @@ class ServerSession:
 
     def _on_data(self, payload: bytes, events: list[Event]) -> None:
         """onMetaData, bare or inside @setDataFrame; other script data is skipped, and what is too long."""
-        if not self._publish_stream or len(payload) > MAX_AMF_MESSAGE:
+        if not self._takes_media or len(payload) > MAX_AMF_MESSAGE:
             return
         values = commands.decode_values(payload)
         if values[:1] == ["@setDataFrame"]:
@@ -319,117 +291,7 @@ class ServerSession:
         if len(values) > 1 and values[0] == "onMetaData" and isinstance(values[1], dict):
             events.append(Metadata(_scalars(values[1])))
 
-    def _on_command(self, command: Command, stream_id: int) -> Event | None:
-        handler = self._commands.get(command.name)
-        if handler is None:
-            # FMS answers an unknown command with an error; encoders ignore it, and none waits for more.
-            if command.transaction:
-                self._error(command, "NetConnection.Call.Failed", "this server does not know that command")
-            return None
-        if self._app is None and command.name != "connect":
-            raise ProtocolError("a command came before connect")
-        return handler(command, stream_id)
-
-    def _on_connect(self, command: Command, _: int) -> None:
-        if self._app is not None:
-            raise ProtocolError("connect came twice")
-        properties = command.properties()
-        app, encoder = properties.get("app"), properties.get("flashVer")
-        self._app = app[: commands.MAX_NAME] if isinstance(app, str) else ""
-        self._encoder = encoder[: commands.MAX_NAME] if isinstance(encoder, str) else ""
-        limits = self._limits
-        self.outgoing += messages.window_acknowledgement_size(limits.window_acknowledgement_size)
-        self.outgoing += messages.set_peer_bandwidth(limits.window_acknowledgement_size)
-        self.outgoing += messages.set_chunk_size(limits.chunk_size)
-        self._chunk_size = limits.chunk_size
-        self._result(command, _server_properties(), _connect_information(properties))
-
-    def _on_create_stream(self, command: Command, _: int) -> None:
-        if len(self._streams) >= MAX_MESSAGE_STREAMS:
-            self._error(command, "NetConnection.Call.Failed", f"{MAX_MESSAGE_STREAMS} streams exist already")
-            return
-        number = next(number for number in range(1, MAX_MESSAGE_STREAMS + 1) if number not in self._streams)
-        self._streams.add(number)
-        self._result(command, None, number)
-
-    def _on_courtesy(self, command: Command, _: int) -> None:
-        """What encoders ask by habit; some wait for the answer."""
-        self._result(command, None, None)
-
-    def _on_fc_publish(self, command: Command, _: int) -> None:
-        self._fc_published = True
-        self._result(command, None, None)
-
-    def _on_publish(self, command: Command, stream_id: int) -> Event | None:
-        if self._publish_stream:
-            self._status("error", "NetStream.Publish.BadName", "this connection publishes already")
-            return None
-        self._publish_stream = stream_id or 1
-        self.state = State.DECIDING
-        return PublishRequested(self._app or "", command.text(1), self._encoder)
-
-    def _on_fc_unpublish(self, command: Command, _: int) -> Event | None:
-        self._fc_published = False
-        self._result(command, None, None)
-        return self._end_publish(command)
-
-    def _on_close_stream(self, command: Command, stream_id: int) -> Event | None:
-        return self._end_publish(command) if stream_id in (0, self._publish_stream) else None
-
-    def _on_delete_stream(self, command: Command, _: int) -> Event | None:
-        number = command.arguments[1] if len(command.arguments) > 1 else None
-        if isinstance(number, float) and number == number:
-            self._streams.discard(int(number) if abs(number) < 1 << 31 else 0)
-        return self._end_publish(command) if number in (None, self._publish_stream) else None
-
-    def _end_publish(self, command: Command) -> Event | None:
-        if not self._publish_stream:
-            return None
-        self._status("status", "NetStream.Unpublish.Success", "the publish has ended")
-        self._publish_stream = 0
-        self.state = State.CLOSED
-        return PublishEnded(command.name)
-
-    def _on_play(self, _: Command, stream_id: int) -> None:
-        self.outgoing += commands.status(
-            stream_id,
-            "error",
-            "NetStream.Play.Failed",
-            "playback is not offered over RTMP; use the livestream's playback URL",
-            chunk_size=self._chunk_size,
-        )
-
-    def _result(self, command: Command, *values: object) -> None:
-        if command.transaction:
-            self.outgoing += commands.result(command.transaction, *values, chunk_size=self._chunk_size)
-
-    def _error(self, command: Command, code: str, description: str) -> None:
-        self.outgoing += commands.error(command.transaction, code, description, chunk_size=self._chunk_size)
-
-    def _status(self, level: str, code: str, description: str, *, name: str = "onStatus") -> None:
-        self.outgoing += commands.status(
-            self._publish_stream, level, code, description, name=name, chunk_size=self._chunk_size
-        )
-
 
 def _scalars(values: dict[str, object]) -> dict[str, object]:
     """What of metadata is a plain value: nested ones may refer to each other, and nothing needs them."""
     return {key: value for key, value in values.items() if isinstance(value, str | float | bool | int)}
-
-
-def _server_properties() -> dict[str, object]:
-    # Old encoders look at the version of Adobe's server before they use FCPublish and H.264.
-    return {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31.0, "mode": 1.0}
-
-
-def _connect_information(properties: dict[str, object]) -> dict[str, object]:
-    """The second answer to connect; with enhanced RTMP's abilities where the publisher named its own (v2, connect)."""
-    information = commands.status_object("status", "NetConnection.Connect.Success", "connected")
-    encoding = properties.get("objectEncoding")
-    information["objectEncoding"] = 3.0 if encoding == 3 else 0.0
-    if any(key in properties for key in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx")):
-        information["fourCcList"] = list(FOURCCS)
-        information["videoFourCcInfoMap"] = dict.fromkeys(FOURCCS[:4], _CAN_DECODE)
-        information["audioFourCcInfoMap"] = dict.fromkeys(FOURCCS[4:], _CAN_DECODE)
-        information["capsEx"] = _CAPS_MULTITRACK | _CAPS_MODEX | _CAPS_NANO_OFFSET
-    return information

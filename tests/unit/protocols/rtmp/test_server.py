@@ -166,6 +166,32 @@ def test_a_second_publish_on_the_connection_is_refused() -> None:
     assert peer.statuses()[-1]["code"] == "NetStream.Publish.BadName"
 
 
+def test_a_publish_after_the_goodbye_is_refused() -> None:
+    """In one read with it, too: the session of before may still be ending."""
+    peer = Peer().publish()
+    goodbye = command("FCUnpublish", 6, None, "key", chunk_size=4096)
+    again = command("publish", 9, None, "key", stream_id=1, chunk_size=4096)
+    assert list(peer.send(goodbye + again)) == [PublishEnded("FCUnpublish")]
+    assert peer.session.state is State.CLOSED
+
+
+def test_a_refusal_before_connect_answers_connect() -> None:
+    peer = Peer().shake_hands()
+    peer.session.reject("NetStream.Publish.Rejected", "the server is stopping")
+    peer.read()
+    (answer,) = peer.commands()
+    assert answer[:2] == ["_error", 1.0]
+    assert isinstance(answer[3], dict)
+    assert (answer[3]["code"], answer[3]["description"]) == ("NetConnection.Connect.Rejected", "the server is stopping")
+
+
+def test_a_refusal_within_the_handshake_is_silent() -> None:
+    peer = Peer()
+    peer.session.reject("NetStream.Publish.Rejected", "the server is stopping")
+    assert peer.session.data_to_send() == b""
+    assert peer.session.state is State.CLOSED
+
+
 def test_an_unknown_command_is_answered_with_an_error() -> None:
     peer = Peer().shake_hands()
     peer.send(connect() + command("selfDestruct", 9, None))
