@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from headwater.errors import UnsupportedCodec
 from headwater.media.access_unit import AccessUnit
@@ -65,7 +66,7 @@ def publishing() -> ServerSession:
 
 def reads(chunk_size: int) -> list[bytes]:
     """A minute of messages, each as one read."""
-    out = [(0, messages.set_chunk_size(chunk_size))]
+    out: list[tuple[float, bytes]] = [(0, messages.set_chunk_size(chunk_size))]
 
     def add(at: float, type_id: int, payload: bytes) -> None:
         stream = messages.VIDEO_CHUNK_STREAM if type_id == messages.VIDEO else messages.AUDIO_CHUNK_STREAM
@@ -121,8 +122,8 @@ def main() -> None:
             pieces = [whole[at : at + cut] for at in range(0, len(whole), cut)]
         units = ingest(pieces)
         spent, bound = (
-            cpu_seconds(lambda pieces=pieces: ingest(pieces)),
-            cpu_seconds(lambda pieces=pieces: copy(pieces)),
+            cpu_seconds(partial(ingest, pieces)),
+            cpu_seconds(partial(copy, pieces)),
         )
         print(
             f"{name:40} {spent / units * 1e6:6.2f} us CPU a message (copying the bytes: {bound / units * 1e6:.2f}), "

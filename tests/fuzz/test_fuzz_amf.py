@@ -41,8 +41,8 @@ def test_amf0_decodes_or_refuses(data: bytes) -> None:
     assert len(values) <= len(data)
     if b"\7" not in data and b"\x11" not in data:  # references may show one value many times
         depth, size = depth_and_size(values)
-        assert depth <= amf0.MAX_DEPTH + 2
-        assert size <= amf0.MAX_ENTRIES + 1
+        assert depth <= amf3.MAX_DEPTH + 2
+        assert size <= amf3.MAX_ENTRIES + 1
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ async def test_h264_with_b_frames_and_aac() -> None:
         out = await server.ended()
         video, audio = (track.config for track in out.tracks)
         assert isinstance(video, VideoConfig)
-        assert (video.codec, video.width, video.height, video.frame_rate) == (Codec.H264, 320, 240, 30)
+        assert (video.codec, video.width, video.height, video.frame_rate) == (Codec.H264, 320, 240, Fraction(30))
         assert isinstance(audio, AudioConfig)
         assert (audio.codec, audio.sample_rate) == (Codec.AAC, 48_000)
         pictures = out.of(1)
