@@ -42,9 +42,10 @@ def measure(pid: int, port: int, app: str, keys: list[str], seconds: float) -> F
         pin(load.pid, 1)
         load.stdin.write(json.dumps(plan))
         load.stdin.close()
-        time.sleep(WARM_UP_S + 4)
+        load.stdout.readline()
+        time.sleep(WARM_UP_S)
         cpu, since = cpu_seconds(pid), time.monotonic()
-        time.sleep(max(1.0, seconds - 4))
+        time.sleep(seconds)
         spent, took = cpu_seconds(pid) - cpu, time.monotonic() - since
         memory = memory_mb(pid) - before
         result = json.loads(load.stdout.readline())

@@ -1,7 +1,7 @@
 """Publish the source to an RTMP server N times at once, paced by media time; a process of its own.
 
 `python -m benchmarks.replay` reads a JSON plan from standard input: `{"host", "port", "app", "keys", "seconds",
-"gop"}`, and prints one JSON line at the end. It writes one frame at a time, as encoders do, and never waits for a
+"gop"}`, prints one JSON line when every publisher is connected and one at the end. It writes one frame at a time, as encoders do, and never waits for a
 server that is slow: what piles up is reported as `buffered`.
 """
 
@@ -21,7 +21,7 @@ from headwater.protocols import amf0
 
 
 def _command(*values: Any, stream_id: int = 0) -> bytes:
-    body = b"".join(amf0.encode(value) for value in values)
+    body = amf0.encode_all(*values)
     assert len(body) <= 4096
     return b"\x03\0\0\0" + len(body).to_bytes(3, "big") + b"\x14" + stream_id.to_bytes(4, "little") + body
 
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
             self.ready.set_exception(ConnectionError("lost in the handshake"))
 
 
-async def replay(source: Source, plan: dict[str, Any], sent: Any = None) -> dict[str, Any]:
+async def replay(source: Source, plan: dict[str, Any], sent: Any = None, started: Any = None) -> dict[str, Any]:
     """Publish until `seconds` have passed. `sent(publisher, frame_index, when)` is told of every video frame."""
     loop = asyncio.get_running_loop()
     connections: list[Connection] = []
@@ -79,6 +79,8 @@ async def replay(source: Source, plan: dict[str, Any], sent: Any = None) -> dict
         for message in source.headers:
             connection.transport.write(header(message, 0) + message.chunks)
         connections.append(connection)
+    if started is not None:
+        started()
     count = len(connections)
     begin = time.monotonic() + 0.2
     starts = [begin + 2.0 * k / count for k in range(count)]
@@ -117,7 +119,8 @@ async def replay(source: Source, plan: dict[str, Any], sent: Any = None) -> dict
 
 def main() -> None:
     plan = json.loads(sys.stdin.read())
-    print(json.dumps(uvloop.run(replay(load(gop=plan.get("gop", 60)), plan))))
+    source = load(gop=plan.get("gop", 60))
+    print(json.dumps(uvloop.run(replay(source, plan, started=lambda: print("{}", flush=True)))))
 
 
 if __name__ == "__main__":

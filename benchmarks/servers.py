@@ -49,7 +49,7 @@ def headwater(folder: Path, *, recording: bool = True, arguments: tuple[str, ...
     """A server on free ports, its data in `folder`; without `recording` nothing is written but the database."""
     ready_file = folder / "ready.json"
     environment = dict(os.environ)
-    environment["HEADWATER_CONTROL_REQUESTS_PER_S"] = "10000"
+    environment |= {"HEADWATER_CONTROL_REQUESTS_PER_S": "10000", "HEADWATER_LOG_LEVEL": "warning"}
     if not recording:
         environment["HEADWATER_LIVESTREAM_DISK"] = "false"
     command = [sys.executable, "-m", "headwater", "serve", "--data", str(folder / "data")]
