@@ -1,8 +1,8 @@
 """Publish the source to an RTMP server N times at once, paced by media time; a process of its own.
 
-`python -m benchmarks.replay` reads a JSON plan from standard input: `{"host", "port", "app", "keys", "seconds",
-"gop"}`, prints one JSON line when every publisher is connected and one at the end. It writes one frame at a time, as encoders do, and never waits for a
-server that is slow: what piles up is reported as `buffered`.
+`python -m benchmarks.replay` reads a JSON plan from standard input (`host`, `port`, `app`, `keys`, `seconds`, `gop`),
+prints one JSON line when every publisher is connected and one at the end. It writes one frame at a time, as encoders
+do, and never waits for a server that is slow: what piles up is reported as `buffered`.
 """
 
 from __future__ import annotations

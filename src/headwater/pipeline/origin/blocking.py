@@ -28,12 +28,14 @@ class Edge:
         parts: Its listed parts while it is open; 0 where none is listed yet.
         closed: It is complete.
         last_closed_parts: Parts of the newest complete segment.
+        part_limit: Advance Part Limit: a part further beyond the newest one is answered 400 (6.2.5.2).
     """
 
     msn: int
     parts: int
     closed: bool
     last_closed_parts: int
+    part_limit: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ def decide(edge: Edge, msn: int, part: int) -> Verdict:
         if msn == edge.msn - 1 and part >= edge.last_closed_parts > 0 and edge.parts == 0 and not edge.closed:
             return Verdict.WAIT
         return Verdict.SERVE
-    if msn == edge.msn:
-        if edge.closed:
-            return Verdict.SERVE if part < edge.parts else Verdict.WAIT
-        return Verdict.SERVE if 0 <= part < edge.parts else Verdict.WAIT
-    return Verdict.REJECT if msn > edge.msn + FAR_AHEAD else Verdict.WAIT
+    if msn == edge.msn and (0 <= part < edge.parts or (edge.closed and part < 0)):
+        return Verdict.SERVE
+    newest = edge.parts - 1 if msn == edge.msn else -1
+    too_far = msn > edge.msn + FAR_AHEAD or part > newest + edge.part_limit
+    return Verdict.REJECT if too_far else Verdict.WAIT

@@ -196,7 +196,8 @@ class Origin:
         if verdict is Verdict.SERVE:
             return conditional(request, rendition.playlist(directives, compressed=compressed))
         if verdict is Verdict.REJECT:
-            return plain(400, f"_HLS_msn={directives.msn} is too far ahead: the newest segment is {edge.msn}.")
+            newest = f"segment {edge.msn}, of which {edge.parts} parts are there"
+            return plain(400, f"_HLS_msn and _HLS_part are too far ahead: the newest is {newest}.")
         if len(rendition.waiting) >= self.settings.max_waiting:
             return FULL
         return self._wait(program, rendition, directives, view, now, compressed=compressed)

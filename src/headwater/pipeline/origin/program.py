@@ -52,6 +52,7 @@ class LiveProgram:
         self._settings: OriginSettings = origin.settings
         self._base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
         self._target_duration_s = 0
+        self._part_target_s = 0.0
         self._discontinuity = 0
         self._discontinuity_msn = 0
         self._multivariant: dict[bool, str] = {}
@@ -91,7 +92,7 @@ class LiveProgram:
             rendition.reports = lambda me=rendition: self._reports(me)  # type: ignore[misc]
             self.renditions[init.track.id] = rendition
             if self._target_duration_s:  # a track that came late
-                rendition.ready(self._target_duration_s, self._settings_part_target(rendition))
+                rendition.ready(self._target_duration_s, self._part_target_s, self._part_target_s)
             self._origin.playlists[self._url(rendition, "live.m3u8")] = (self, rendition)
         else:
             rendition.init(init)
@@ -109,18 +110,14 @@ class LiveProgram:
             self._discontinuity_msn = opened.msn
         rendition.open_segment(opened, self._discontinuity)
 
-    def _settings_part_target(self, rendition: Rendition) -> float:
-        """PART-TARGET of a track that came after Playable: the longest that any track of the program has."""
-        return max((other.part_target_s for other in self.renditions.values()), default=0.333)
-
     def _playable(self, playable: Playable) -> None:
         self._target_duration_s = playable.target_duration_s
         self.views.set_gap(3.0 * playable.target_duration_s)
+        # A track that is not there yet gets the longest, which its parts cannot exceed by much.
+        self._part_target_s = longest = max(playable.part_target_ms.values()) / 1000
         for track_id, rendition in self.renditions.items():
-            part_target_ms = playable.part_target_ms.get(track_id)
-            if part_target_ms is None:
-                part_target_ms = max(playable.part_target_ms.values())
-            rendition.ready(playable.target_duration_s, part_target_ms / 1000)
+            own = playable.part_target_ms.get(track_id)
+            rendition.ready(playable.target_duration_s, own / 1000 if own else longest, longest)
         self.ready.set()
 
     def _add_part(self, rendition: Rendition, part: Part) -> None:

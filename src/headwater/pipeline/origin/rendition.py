@@ -8,6 +8,7 @@ known which segment it will open or continue, so EXT-X-PRELOAD-HINT is always ri
 from __future__ import annotations
 
 import gzip
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -77,6 +78,7 @@ class Rendition:
         self.hinted: list[Pending] = []
         self.reports: Callable[[], Iterator[str]] = lambda: iter(())
         self._part_count = 0
+        self._part_limit = 3
         self._discontinuity_sequence = 0
         self._dependent = 0
         self._lines: dict[bool, str] = {}
@@ -88,10 +90,13 @@ class Rendition:
 
     # -- media comes in -----------------------------------------------------------------------------------------
 
-    def ready(self, target_duration_s: int, part_target_s: float) -> None:
+    def ready(self, target_duration_s: int, part_target_s: float, longest_part_target_s: float) -> None:
+        """The figures that never change: of all renditions, of this one, and the longest PART-TARGET of them all."""
         self.target_duration_s = target_duration_s
         self.part_target_s = part_target_s
-        self._header = lines.low_latency_header(target_duration_s, part_target_s)
+        # The Advance Part Limit (6.2.5.2).
+        self._part_limit = 3 if part_target_s >= 1 else math.ceil(3 / part_target_s)
+        self._header = lines.low_latency_header(target_duration_s, part_target_s, longest_part_target_s)
         self._stale()
 
     def init(self, init: InitSegment) -> None:
@@ -171,7 +176,7 @@ class Rendition:
             return Edge(-1, 0, closed=False, last_closed_parts=0)
         newest = self.segments[-1]
         before = len(self.segments[-2].parts) if len(self.segments) > 1 else 0
-        return Edge(newest.msn, len(newest.parts), newest.closed, before)
+        return Edge(newest.msn, len(newest.parts), newest.closed, before, self._part_limit)
 
     @property
     def next_part(self) -> str:

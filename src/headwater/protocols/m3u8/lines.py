@@ -65,15 +65,16 @@ def skip(count: int) -> str:
     return f"#EXT-X-SKIP:SKIPPED-SEGMENTS={count}\n"
 
 
-def low_latency_header(target_duration_s: int, part_target_s: float) -> str:
+def low_latency_header(target_duration_s: int, part_target_s: float, longest_part_target_s: float) -> str:
     """The tags of a live low-latency playlist that never change (4.4.3.1, 4.4.3.7, 4.4.3.8).
 
     PART-HOLD-BACK is three part targets (Apple's authoring specification; the draft asks for two), HOLD-BACK three and
-    CAN-SKIP-UNTIL six target durations.
+    CAN-SKIP-UNTIL six target durations. EXT-X-SERVER-CONTROL is the same in every playlist of a stream (6.2.4), so its
+    part hold back is that of the rendition with the longest parts.
     """
     return (
         f"#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target_duration_s}\n"
-        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={3 * part_target_s + 0.00001:.5f},"
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={3 * longest_part_target_s + 0.00001:.5f},"
         f"HOLD-BACK={3 * target_duration_s}.0,CAN-SKIP-UNTIL={6 * target_duration_s}.0\n"
         f"#EXT-X-PART-INF:PART-TARGET={part_target_s:.5f}\n"
     )
