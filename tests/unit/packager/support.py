@@ -131,23 +131,28 @@ def samples_of(part: Part) -> Iterator[tuple[Sample, bytes]]:
         yield sample, part.data[sample.offset : sample.offset + sample.size]
 
 
-def check_rules(session: Session, *, holes: bool = False) -> None:
-    """Every rule that holds for any input. `holes`: decode times of audio may leave holes."""
+def check_rules(session: Session, *, holes: bool = False, video_holes: bool = False) -> None:
+    """Every rule that holds for any input. `holes`: times may leave holes (audio that is missing, gaps).
+
+    `video_holes`: pictures came so much slower than at first that decode times are given up.
+    """
     playable = session.playable
     for track_id in {output.track_id for output in session.of(SegmentOpened)}:
-        _Rules(session, track_id, playable, holes).check()
+        _Rules(session, track_id, playable, holes, video_holes).check()
     sequences = [read_fragment(part.data).sequence for part in session.of(Part)]
     assert sequences == sorted(set(sequences))
 
 
 class _Rules:
-    def __init__(self, session: Session, track_id: int, playable: Playable, holes: bool) -> None:
+    def __init__(self, session: Session, track_id: int, playable: Playable, holes: bool, video_holes: bool) -> None:
         self.session, self.id, self.playable, self.holes = session, track_id, playable, holes
         self.inits: dict[int, InitSegment] = {}
         self.opened: SegmentOpened | None = None
         self.parts: list[Part] = []
         self.msn = self.end = None
         self.pdt = 0
+        self.after_gap = False
+        self.video_holes = video_holes
 
     def check(self) -> None:
         for output, now in zip(self.session.outputs, self.session.times, strict=True):
@@ -191,7 +196,7 @@ class _Rules:
             assert part.tfdt == self.opened.tfdt
         if self.end is not None and not self.opened.discontinuity:
             assert part.tfdt >= self.end
-            if self.is_video or not self.holes:
+            if not self.holes or (self.is_video and not self.after_gap and not self.video_holes):
                 assert part.tfdt == self.end
         self.end = part.tfdt + part.duration
         self.parts.append(part)
@@ -200,6 +205,7 @@ class _Rules:
         assert self.opened is not None
         assert closed.msn == self.opened.msn
         assert closed.duration > 0
+        self.after_gap = not self.parts
         if self.parts:
             assert closed.duration == sum(part.duration for part in self.parts)
         seconds = Fraction(closed.duration, self.timescale)

@@ -64,11 +64,11 @@ def test_constant_frame_rate(rate: Fraction, gop_ms: int) -> None:
 
 @st.composite
 def uneven_times(draw: st.DrawFn) -> list[int]:
-    """Decode times with jitter, pauses, repeats and steps back."""
+    """Decode times with jitter, a pause or two, repeats and steps back."""
     count = draw(st.integers(20, 150))
     frame = draw(st.sampled_from([16, 20, 33, 40, 83, 200]))
     kinds = st.sampled_from(["regular"] * 12 + ["jitter", "pause", "repeat", "back", "drop"])
-    now, times = draw(st.integers(0, 1 << 33)), []
+    now, times, pauses = draw(st.integers(0, 1 << 33)), [], 0
     for kind in draw(st.lists(kinds, min_size=count, max_size=count)):
         times.append(now)
         if kind == "regular":
@@ -76,7 +76,8 @@ def uneven_times(draw: st.DrawFn) -> list[int]:
         elif kind == "jitter":
             now += draw(st.integers(1, 2 * frame))
         elif kind == "pause":
-            now += draw(st.integers(frame, 2500))
+            now += draw(st.integers(frame, 2000)) if pauses < 2 else frame
+            pauses += 1
         elif kind == "back":
             now -= draw(st.integers(0, 400))
         elif kind == "drop":

@@ -24,6 +24,9 @@ JUMP_MS = 3000
 BACKWARD_JUMP_MS = 500
 """A source time further back than this is a new beginning of its clock, not a disorder."""
 
+SLOWEST_RATE, FASTEST_RATE = Fraction(1, 2), Fraction(1000)
+"""Frames per second that are believed; a slower measurement is a pause or a broken clock."""
+
 JUMPED = -1
 """Answer of a clock: the source jumped; `realign` and ask again."""
 
@@ -113,6 +116,8 @@ class VideoClock(SourceClock):
         self.set_rate(rate)
 
     def set_rate(self, rate: Fraction) -> None:
+        """Expect this many frames per second, as far as they can be believed."""
+        rate = min(max(rate, SLOWEST_RATE), FASTEST_RATE)
         self._set_nominal(int((VIDEO_TIMESCALE << POINT) / rate))
 
     def _set_nominal(self, nominal: int) -> None:

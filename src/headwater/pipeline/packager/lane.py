@@ -16,6 +16,9 @@ _DEFAULT_RATE = Fraction(30)
 _MAX_OFFSETS = 64
 """Composition offsets remembered by track: a stream has some three to ten; a stranger may send any."""
 
+_MAX_OFFSET_TICKS = 10 * VIDEO_TIMESCALE
+"""Longest way from decode to presentation that is believed: some 16 pictures of reordering are usual."""
+
 _SNAP_TICKS = 135  # 1.5 ms of quantisation
 
 
@@ -44,6 +47,7 @@ class Lane:
         present: Configured by the publisher that is there now.
         source_time: Decode time of the unit that came last, in the source's timescale.
         delay: From decode to presentation of the first sync sample, in the source's timescale.
+        dated_ms: Wall time of the segment that began last.
         probe: Decode times that came before the start.
         cuts: Cuts that this track has not reached.
     """
@@ -55,7 +59,7 @@ class Lane:
         self.version = -1
         self.dirty = True
         self.present = True
-        self.source_time = self.delay = 0
+        self.source_time = self.delay = self.dated_ms = 0
         self.probe: list[int] = []
         self.cuts: deque[Cut] = deque()
         self.writer = TrackWriter(track.id, video=track.is_video, timescale=timescale, sequence=sequence, out=out)
@@ -97,6 +101,7 @@ class VideoLane(Lane):
     def offset(self, source_offset: int) -> int:
         """A composition offset in ticks, freed from the quantisation of the source; remembered."""
         ticks = rescale(source_offset - self.delay, self.track.timescale, VIDEO_TIMESCALE)
+        ticks = max(-_MAX_OFFSET_TICKS, min(_MAX_OFFSET_TICKS, ticks))
         frame = self.clock.frame
         frames = (2 * ticks + frame) // (2 * frame)
         if abs(frames * frame - ticks) <= _SNAP_TICKS:

@@ -29,7 +29,7 @@ from headwater.media.cmaf import InitSegment, Output, Playable, SegmentClosed, S
 from headwater.media.opus import packet_samples
 from headwater.media.parameter_sets import parameter_sets
 from headwater.media.track import Codec, Track, VideoConfig
-from headwater.pipeline.packager.clock import JUMP_MS, JUMPED, measured_rate
+from headwater.pipeline.packager.clock import JUMP_MS, JUMPED, VIDEO_TIMESCALE, measured_rate
 from headwater.pipeline.packager.lane import AudioLane, Cut, Lane, VideoLane
 from headwater.pipeline.packager.notices import Notices
 from headwater.pipeline.packager.plan import SegmentPlan
@@ -47,6 +47,9 @@ MAX_TRACKS = 16
 
 _SLOW_PROBE_MS = 1500
 """A single picture is enough to start after this time: there are streams of one frame per second."""
+
+_MAX_LAG_TICKS = 5 * VIDEO_TIMESCALE
+"""Decode times of video may lag this far behind the true ones after a pause, before a hole is left instead."""
 
 _NOTHING: tuple[Output, ...] = ()
 
@@ -348,6 +351,8 @@ class Packager:
 
     def _boundary(self, lane: Lane, time: int, shown: int, sync: bool, frame: int, now_ms: int) -> bool:
         """Cut in front of this sample if it is time to; False: the sample has no segment and is dropped."""
+        if lane.is_video and time - lane.writer.end > _MAX_LAG_TICKS:
+            lane.writer.skip_to(time)
         if lane is self._leader:
             self._lead(lane, time, shown, sync, frame, now_ms)
             return True
@@ -487,7 +492,7 @@ class Packager:
             cut.msn,
             init_version=lane.version,
             discontinuity=cut.discontinuity,
-            program_date_time_ms=self._wall.at(max(cut.media, lane.to_media(writer.next_start)), now_ms),
+            program_date_time_ms=self._date(lane, max(cut.media, lane.to_media(writer.next_start)), now_ms),
             longest=lane.milliseconds(self._plan.longest_leading_ms if lane is self._leader else self._plan.longest_ms),
         )
 
@@ -497,12 +502,17 @@ class Packager:
         while writer.next_msn is not None and writer.next_msn < before_msn:
             msn = writer.next_msn
             cut = self._cut_of(msn) or self._history[-1]
-            wall_ms = self._wall.at(cut.media, now_ms)
+            wall_ms = self._date(lane, cut.media, now_ms)
             tfdt = max(writer.end, lane.from_media(cut.media))
             self._out.append(SegmentOpened(lane.track.id, msn, max(0, lane.version), cut.discontinuity, wall_ms, tfdt))
             self._out.append(SegmentClosed(lane.track.id, msn, self._gap_duration(lane, msn)))
             writer.next_msn = msn + 1
             self._notices.warn("MEDIA_GAP", f"no media of track {lane.track.id} for a whole segment", now_ms)
+
+    def _date(self, lane: Lane, media: int, now_ms: int) -> int:
+        """The wall time of a segment's start; within a track it never goes back."""
+        lane.dated_ms = min(now_ms, max(lane.dated_ms, self._wall.at(media, now_ms)))
+        return lane.dated_ms
 
     def _cut_of(self, msn: int) -> Cut | None:
         return next((cut for cut in self._history if cut.msn == msn), None)
@@ -528,10 +538,11 @@ class Packager:
     def _flush(self, now_ms: int) -> None:
         if not self._running and self._queue:
             self._start(now_ms)
+        longest_ms = max((lane.writer.segment_ms for lane in self._lanes.values()), default=0)
+        if longest_ms:
+            self._plan.fix(longest_ms, 0)
         for lane in self._lanes.values():
-            if lane.writer.segment_end >= 0:
-                self._plan.fix(lane.writer.segment_ms, 0)
-                self._close_open(lane)
+            self._close_open(lane)
             lane.present = False
             lane.probe.clear()
             lane.cuts.clear()
