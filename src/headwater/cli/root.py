@@ -17,11 +17,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from headwater import __version__
-from headwater.cli import livestreams
-from headwater.cli.check import hls_check
-from headwater.cli.demo import demo
-from headwater.cli.doctor import doctor
-from headwater.cli.publish import publish
 from headwater.cli.serve import serve
 from headwater.errors import CallerError, HeadwaterError, PublishRefused
 
@@ -56,11 +51,6 @@ def root(
 
 
 app.command("serve")(serve)
-app.command("demo")(demo)
-app.command("publish")(publish)
-app.add_typer(livestreams.app)
-app.command("hls-check")(hls_check)
-app.command("doctor")(doctor)
 
 
 def run() -> NoReturn:

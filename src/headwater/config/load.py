@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 1_000_000
 """A configuration is a few kilobytes; anything near a megabyte is the wrong file."""
 
 PREFIX = "HEADWATER_"
-NOT_SETTINGS = frozenset({"HEADWATER_CONFIG", "HEADWATER_REQUIRE_ALL", "HEADWATER_DEBUG", "HEADWATER_PUBLISH_URL"})
+NOT_SETTINGS = frozenset({"HEADWATER_CONFIG", "HEADWATER_REQUIRE_ALL", "HEADWATER_DEBUG"})
 """Variables of ours that are no keys: which file to read, and switches of tests and commands."""
 
 
