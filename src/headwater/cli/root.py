@@ -17,6 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from headwater import __version__
+from headwater.cli.publish import publish
 from headwater.cli.serve import serve
 from headwater.errors import CallerError, HeadwaterError, PublishRefused
 
@@ -51,6 +52,7 @@ def root(
 
 
 app.command("serve")(serve)
+app.command("publish")(publish)
 
 
 def run() -> NoReturn:

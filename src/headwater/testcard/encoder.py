@@ -19,6 +19,7 @@ import av.container
 import av.error
 import numpy as np
 
+from headwater import __version__
 from headwater.errors import OperatorError
 from headwater.testcard.card import Card
 from headwater.testcard.clock import Clock
@@ -92,6 +93,25 @@ class TestCard:
         self.settings = settings
         self.skipped = 0
         self._sync_wanted = threading.Event()
+
+    @property
+    def has_video(self) -> bool:
+        return self.settings.codec is not None
+
+    def metadata(self) -> dict[str, object]:
+        """Values for onMetaData."""
+        s = self.settings
+        values: dict[str, object] = {"encoder": f"Headwater/{__version__}"}
+        if s.codec:
+            values |= {
+                "width": s.width,
+                "height": s.height,
+                "framerate": float(s.fps),
+                "videodatarate": s.bitrate / 1000,
+            }
+        if s.audio_codec:
+            values |= {"audiosamplerate": SAMPLE_RATE, "stereo": True, "audiodatarate": s.audio_bitrate / 1000}
+        return values
 
     def request_sync(self) -> None:
         """Make the next picture a sync sample. From any thread."""

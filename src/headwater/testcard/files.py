@@ -13,6 +13,7 @@ from typing import Any, cast
 import av
 import av.error
 
+from headwater import __version__
 from headwater.errors import OperatorError
 from headwater.testcard.clock import Clock
 from headwater.testcard.encoder import MUXER_OPTIONS, VIDEO_ENCODERS
@@ -52,9 +53,22 @@ class FileSource:
         self._bitrate = bitrate
         self._duration_s = duration_s
         with _open(path) as file:
-            self._plan = [(s.type, self._copies(s)) for s in self._streams(file)]
+            streams = self._streams(file)
+            self._plan = [(s.type, self._copies(s)) for s in streams]
+            pictures = [s.codec_context for s in streams if s.type == "video"]
+            self._size: dict[str, object] = {}
+            for context in pictures:
+                self._size = {"width": context.width, "height": context.height}
         if not self._plan:
             raise OperatorError(f"{path} holds neither picture nor sound that could be sent")
+
+    @property
+    def has_video(self) -> bool:
+        return any(kind == "video" for kind, _ in self._plan)
+
+    def metadata(self) -> dict[str, object]:
+        """Values for onMetaData."""
+        return {"encoder": f"Headwater/{__version__}"} | self._size
 
     def request_sync(self) -> None:
         """Nothing to do: the sender waits for the file's next sync sample."""
