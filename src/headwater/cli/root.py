@@ -17,6 +17,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from headwater import __version__
+from headwater.cli import livestreams
+from headwater.cli.demo import demo
+from headwater.cli.doctor import doctor
+from headwater.cli.hls_check import hls_check
 from headwater.cli.publish import publish
 from headwater.cli.serve import serve
 from headwater.errors import CallerError, HeadwaterError, PublishRefused
@@ -52,7 +56,11 @@ def root(
 
 
 app.command("serve")(serve)
+app.command("demo")(demo)
 app.command("publish")(publish)
+app.add_typer(livestreams.app, name="livestreams")
+app.command("hls-check")(hls_check)
+app.command("doctor")(doctor)
 
 
 def run() -> NoReturn:

@@ -18,8 +18,11 @@ MAX_FILE_BYTES = 1_000_000
 """A configuration is a few kilobytes; anything near a megabyte is the wrong file."""
 
 PREFIX = "HEADWATER_"
-NOT_SETTINGS = frozenset({"HEADWATER_CONFIG", "HEADWATER_REQUIRE_ALL", "HEADWATER_DEBUG"})
-"""Variables of ours that are no keys: which file to read, and switches of tests and commands."""
+NOT_SETTINGS = frozenset(
+    f"HEADWATER_{name}"
+    for name in ("CONFIG", "DEBUG", "REQUIRE_ALL", "CREDENTIALS", "BASE_URL", "API_TOKEN", "ACCOUNT_ID", "APP_ID")
+)
+"""Variables of ours that are no keys: which file to read, whom the client calls, switches of tests and commands."""
 
 
 class SettingError(OperatorError):
@@ -80,7 +83,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """
     variables = {key.variable for key in keys().values()}
     found = [name for name in environ if name.startswith(PREFIX) and name not in variables | NOT_SETTINGS]
-    injected = ("HEADWATER_PORT", "HEADWATER_SERVICE_", "HEADWATER_TEST_")
+    injected = ("HEADWATER_PORT", "HEADWATER_SERVICE_", "HEADWATER_TEST_", "HEADWATER_CONFORMANCE_")
     return [
         f"the environment variable {name} sets nothing{_suggest(name, variables)}"
         for name in sorted(found)

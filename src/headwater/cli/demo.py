@@ -1,0 +1,199 @@
+"""`headwater demo`: the whole of it on one machine, with something to see. What `make run` runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headwater.errors import OperatorError
+
+if TYPE_CHECKING:
+    from headwater.client import Headwater
+
+DEMO_NAME = "Demo"
+HTTP_PORT, RTMP_PORT = 8080, 1935
+READY_TIMEOUT_S, PLAYING_TIMEOUT_S, STOP_TIMEOUT_S = 30.0, 30.0, 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo prints."""
+
+    player_url: str
+    playback_url: str
+    ingest_server: str
+    stream_key: str
+    base_url: str
+    api_token: str
+    account_id: str
+    app_id: str
+
+
+def demo(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Data folder.")] = Path(".headwater"),
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
+) -> None:
+    """Start a server with a moving test picture, and print where it plays and how to use it.
+
+    It listens on ports 8080 (HTTP) and 1935 (RTMP), or on free ones where these are taken, keeps its data in
+    `.headwater/`, and publishes a test card to a livestream named Demo. Ctrl-C ends all of it.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        _run(data, host, as_json, children)
+    except KeyboardInterrupt:
+        _say("stopping ...", as_json)
+    finally:
+        _stop(children)
+
+
+def _run(data: Path, host: str, as_json: bool, children: list[subprocess.Popen[bytes]]) -> None:
+    from headwater.client import Headwater
+
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = data / "demo.log"
+    http, rtmp = _free_or(host, HTTP_PORT, as_json), _free_or(host, RTMP_PORT, as_json)
+    _say(f"starting the server (its log: {log}) ...", as_json)
+    ready_file = data / "ready.json"
+    ready_file.unlink(missing_ok=True)
+    serve = ["serve", "--data", str(data), "--http", f"{host}:{http}", "--rtmp", f"{host}:{rtmp}"]
+    server = _start([*serve, "--ready-file", str(ready_file)], log)
+    children.append(server)
+    _wait_ready(server, ready_file, log)
+    with Headwater(credentials=data) as headwater:
+        demo = _livestream(headwater)
+        publisher = _start(["publish", f"{demo.ingest_server}{demo.stream_key}", "--title", "Headwater demo"], log)
+        children.insert(0, publisher)
+        _say("waiting for the picture ...", as_json)
+        _wait_playing(demo, publisher, log)
+    _print(demo, as_json)
+    while server.poll() is None and publisher.poll() is None:
+        time.sleep(0.5)
+    ended = "server" if server.poll() is not None else "publisher"
+    raise OperatorError(f"the {ended} ended by itself:\n{_tail(log)}")
+
+
+def _free_or(host: str, port: int, as_json: bool) -> int:
+    """The port, or 0 (any free one) with a note where something else has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            _say(f"port {port} cannot be used ({error.strerror}): a free one is taken instead", as_json)
+            return 0
+    return port
+
+
+def _start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """A child in a group of its own: Ctrl-C reaches the demo alone, which then ends its children in order."""
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "headwater", *arguments]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+
+
+def _wait_ready(server: subprocess.Popen[bytes], ready_file: Path, log: Path) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not ready_file.exists():
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise OperatorError(f"the server did not start:\n{_tail(log)}")
+        time.sleep(0.05)
+
+
+def _livestream(headwater: Headwater) -> Demo:
+    """The livestream named Demo, made if there is none."""
+    found = next((one for one in headwater.iterate_livestreams() if one.name == DEMO_NAME), None)
+    if found is not None and found.is_disabled:
+        found = headwater.enable(found.id)
+    livestream = found or headwater.create_independent_livestream(name=DEMO_NAME)
+    access = headwater.access
+    player = livestream.playback_url.removesuffix("/manifest/video.m3u8")
+    return Demo(
+        player_url=player,
+        playback_url=livestream.playback_url,
+        ingest_server=livestream.ingest_server,
+        stream_key=livestream.stream_key,
+        base_url=access.base_url,
+        api_token=access.api_token,
+        account_id=access.account_id,
+        app_id=access.app_id,
+    )
+
+
+def _wait_playing(demo: Demo, publisher: subprocess.Popen[bytes], log: Path) -> None:
+    """Until a media playlist lists media, as a player would see it."""
+    import httpx
+
+    deadline = time.monotonic() + PLAYING_TIMEOUT_S
+    lifecycle = f"{demo.player_url}/lifecycle"
+    with httpx.Client(timeout=5) as http:
+        while True:
+            with contextlib.suppress(httpx.HTTPError, ValueError):
+                answer = http.get(lifecycle)
+                if answer.status_code == 200 and answer.json().get("live"):
+                    return
+            if publisher.poll() is not None or time.monotonic() > deadline:
+                raise OperatorError(f"the test picture does not play:\n{_tail(log)}")
+            time.sleep(0.1)
+
+
+def _print(demo: Demo, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(demo)), flush=True)
+        return
+    # Plain lines, never wrapped or boxed: every value is there to be copied.
+    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    print(
+        f"""
+{bold}Watch{plain}                     {demo.player_url}
+  any HLS player          {demo.playback_url}
+
+{bold}Your own encoder{plain} (it takes over from the test picture)
+  OBS server              {demo.ingest_server}
+  OBS stream key          {demo.stream_key}
+  ffmpeg                  ffmpeg -re -i FILE -c copy -f flv {demo.ingest_server}{demo.stream_key}
+
+{bold}SDK settings{plain}
+  base URL                {demo.base_url}
+  API token               {demo.api_token}
+  account                 {demo.account_id}
+  app                     {demo.app_id}
+
+Ctrl-C ends it.""",
+        flush=True,
+    )
+
+
+def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+    """End the publisher, then the server, each with SIGTERM and, if it does not heed that, SIGKILL."""
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _tail(log: Path) -> str:
+    with contextlib.suppress(OSError):
+        return log.read_text(errors="replace")[-1500:]
+    return ""
+
+
+def _say(text: str, as_json: bool) -> None:
+    print(text, file=sys.stderr if as_json else sys.stdout, flush=True)

@@ -1,0 +1,262 @@
+"""`headwater doctor`: is this machine fit for the settings, and what to do where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from headwater.config import Address, Settings
+
+MIN_FREE_BYTES = 5 * 10**9
+"""Some three hours of one 3 Mbit/s recording."""
+
+MIN_DESCRIPTORS = 8192
+"""A viewer is one or two of them."""
+
+EXPIRES_SOON_DAYS = 14
+SANE_YEAR = 2025
+DATABASE_TIMEOUT_S = 5.0
+LIBRARIES = ("av", "granian", "sqlalchemy", "starlette", "uvloop", "cryptography", "numpy", "pillow", "msgspec")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check.
+
+    Attributes:
+        status: `ok`, `warning` (works, with a limit) or `problem`.
+        advice: What to do; empty where all is well.
+    """
+
+    check: str
+    status: str
+    detail: str
+    advice: str = ""
+
+
+def doctor(
+    config: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads annotations at run time
+        typer.Option(metavar="FILE", help="The TOML file that the server would use.", show_default=False),
+    ] = None,
+    data: Annotated[Optional[str], typer.Option(metavar="DIR", help="Data folder.", show_default=False)] = None,  # noqa: UP045
+    http: Annotated[Optional[str], typer.Option(metavar="HOST:PORT", show_default=False)] = None,  # noqa: UP045
+    rtmp: Annotated[Optional[str], typer.Option(metavar="HOST:PORT", show_default=False)] = None,  # noqa: UP045
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check this machine against the settings that `headwater serve` would use, and say what to do.
+
+    Looks at Python and the libraries, the ports, the data folder and its disk, the clock, the limit of open files,
+    TLS files and their expiry, the database, and programs. Exit code 3 where there is a problem; warnings do not count.
+    """
+    from headwater.config import load
+
+    options = {"server.data": data, "server.http": http, "server.rtmp": rtmp}
+    settings = load(options, environ=os.environ, file=config)
+    findings = list(examine(settings))
+    if as_json:
+        import json
+
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    if any(finding.status == "problem" for finding in findings):
+        raise typer.Exit(3)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Run every check."""
+    server = settings.server
+    yield _python()
+    yield from _libraries()
+    for name in ("http", "https", "rtmp", "rtmps"):
+        address = getattr(server, name)
+        if address is not None:
+            yield _port(name, address)
+    yield _folder(server.data)
+    yield _disk(server.data)
+    yield _clock()
+    yield _descriptors()
+    if server.tls_cert is not None and server.tls_key is not None:
+        yield _tls(server.tls_cert, server.tls_key)
+    yield _database(server.database_url)
+    yield _ffmpeg()
+    yield _pages()
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Python", "ok", version)
+
+
+def _libraries() -> Iterator[Finding]:
+    missing = []
+    versions = []
+    for name in LIBRARIES:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding(
+            "libraries", "problem", f"missing: {', '.join(missing)}", "install again: make setup, or pip install"
+        )
+    else:
+        yield Finding("libraries", "ok", ", ".join(versions))
+
+
+def _port(name: str, address: Address) -> Finding:
+    label = f"{name} {address}"
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        advice = f"set server.{name} to an address of this machine"
+        return Finding(label, "problem", f"the host cannot be resolved: {error.strerror}", advice)
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(where)
+        except PermissionError:
+            return Finding(label, "problem", "not permitted", "ports below 1024 need root or CAP_NET_BIND_SERVICE")
+        except OSError as error:
+            advice = f"stop what uses it (ss -ltnp 'sport = :{address.port}'), or set server.{name}"
+            return Finding(label, "problem", str(error.strerror), advice)
+    return Finding(label, "ok", "can be listened on")
+
+
+def _folder(data: Path) -> Finding:
+    existing = _existing(data)
+    if existing.exists() and not existing.is_dir():
+        return Finding("data folder", "problem", f"{existing} is a file", "set server.data to a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(
+            "data folder", "problem", f"{existing} cannot be written", f"chown it to this user ({os.getuid()})"
+        )
+    credentials = data / "credentials.json"
+    if credentials.exists() and credentials.stat().st_mode & 0o077:
+        return Finding("data folder", "problem", f"{credentials} can be read by others", f"chmod 600 {credentials}")
+    return Finding("data folder", "ok", str(data) if data.exists() else f"{data} will be made")
+
+
+def _disk(data: Path) -> Finding:
+    free = shutil.disk_usage(_existing(data)).free
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < MIN_FREE_BYTES:
+        advice = "one recording at 3 Mbit/s takes 1.4 GB an hour: free space, or set livestream.record = false"
+        return Finding("disk", "warning", detail, advice)
+    return Finding("disk", "ok", detail)
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _clock() -> Finding:
+    now = time.gmtime()
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", now)
+    if now.tm_year < SANE_YEAR:
+        return Finding(
+            "clock", "problem", shown, "set the clock (timedatectl set-ntp true): sequence numbers come from it"
+        )
+    return Finding("clock", "ok", shown)
+
+
+def _descriptors() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    detail = f"{soft} open files (hard limit {hard})"
+    if soft < MIN_DESCRIPTORS:
+        advice = f"each viewer is one or two: ulimit -n {MIN_DESCRIPTORS * 8}, or LimitNOFILE= in the systemd unit"
+        return Finding("open files", "warning", detail, advice)
+    return Finding("open files", "ok", detail)
+
+
+def _tls(certificate: Path, key: Path) -> Finding:
+    import ssl
+    from datetime import UTC, datetime
+
+    from cryptography import x509
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        expires = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        return Finding("TLS", "problem", f"{certificate}, {key}: {error}", "give PEM files that belong together")
+    days = (expires - datetime.now(UTC)).days
+    detail = f"{certificate} is valid until {expires:%Y-%m-%d}"
+    if days < 0:
+        return Finding("TLS", "problem", detail, "renew the certificate, then restart")
+    if days < EXPIRES_SOON_DAYS:
+        return Finding("TLS", "warning", detail, f"it expires in {days} days: renew it, then restart")
+    return Finding("TLS", "ok", detail)
+
+
+def _database(url: str | None) -> Finding:
+    if url is None:
+        return Finding("database", "ok", "SQLite in the data folder")
+    if not url.startswith("postgresql"):
+        return Finding("database", "ok", "SQLite")
+    try:
+        asyncio.run(_ask(url))
+    except Exception as error:
+        advice = "is it running, and are host, user, password and database of server.database_url right?"
+        return Finding("database", "problem", f"{type(error).__name__}: {error}".replace(url, "(the URL)"), advice)
+    return Finding("database", "ok", "PostgreSQL answers")
+
+
+async def _ask(url: str) -> None:
+    from importlib import import_module
+
+    asyncpg = import_module("asyncpg")  # it has no type hints
+
+    plain = "postgresql" + url[url.index(":") :]
+    connection = await asyncpg.connect(plain, timeout=DATABASE_TIMEOUT_S)
+    try:
+        await connection.fetchval("SELECT 1")
+    finally:
+        await connection.close()
+
+
+def _ffmpeg() -> Finding:
+    found = shutil.which("ffmpeg")
+    detail = found or "not installed; the server does not need it, some tests do"
+    return Finding("ffmpeg", "ok", detail)
+
+
+def _pages() -> Finding:
+    vendor = Path(__file__).parent.parent / "web" / "vendor"
+    if any(vendor.glob("*")):
+        return Finding("player page", "ok", "its libraries are there")
+    return Finding("player page", "warning", "its libraries were not fetched", "run: make web")
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    marks: dict[str, tuple[str, str]] = {
+        "ok": ("ok", "green"),
+        "warning": ("!", "yellow"),
+        "problem": ("x", "bold red"),
+    }
+    for finding in findings:
+        mark, style = marks[finding.status]
+        console.print(Text.assemble((f"{mark:>3} ", style), (f"{finding.check}: ", "bold"), finding.detail))
+        if finding.advice:
+            console.print(Text(f"      {finding.advice}", style="italic"))
