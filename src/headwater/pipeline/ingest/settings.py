@@ -14,7 +14,8 @@ class IngestSettings:
     Attributes:
         connections: Open connections at one time, publishing or not.
         unauthenticated_connections: Connections whose key was not admitted yet; bounds what strangers can hold.
-        unauthenticated_per_address: The same from one address; several encoders may stand behind one router.
+        unauthenticated_per_address: The same from one address; many encoders may stand behind one router or load
+            balancer, and all return at once after a restart.
         handshake_timeout_s: From the connection to the end of the handshake; a slow link takes under a second.
         publish_timeout_s: From the connection to an admitted publish; encoders take under two seconds.
         admit_timeout_s: How long the gate may take to decide.
@@ -39,7 +40,7 @@ class IngestSettings:
 
     connections: int = 2_000
     unauthenticated_connections: int = 500
-    unauthenticated_per_address: int = 50
+    unauthenticated_per_address: int = 200
     handshake_timeout_s: float = 5.0
     publish_timeout_s: float = 15.0
     admit_timeout_s: float = 10.0

@@ -60,6 +60,7 @@ class Demuxer:
 
     __slots__ = (
         "_buffer",
+        "_checked",
         "_current",
         "_max_chunk_streams",
         "_min_chunk_size",
@@ -80,6 +81,8 @@ class Demuxer:
         self._need = 0
         self._current: _ChunkStream | None = None
         self._pending_bytes = 0
+        self._checked = 0
+        """Headers of the current message that were compared while it was not whole: each is looked at once."""
 
     def feed(self, data: bytes) -> list[Message]:
         """Take bytes, cut anywhere; return the messages that they complete.
@@ -234,17 +237,22 @@ class Demuxer:
         if stop > end:
             stop = end
         chunks = (left - 1) // chunk_size  # the last one, which no header follows, is not counted
+        checked = self._checked
+        seen_whole = 0
         for column in range(len(header)):
-            headers = buf[start + chunk_size + column : stop : stride]
+            headers = buf[start + checked * stride + chunk_size + column : stop : stride]
+            seen_whole = len(headers)
             same = len(headers) - len(headers.lstrip(header[column : column + 1]))
             if same < len(headers):
                 # Another header stands behind chunk `same`: that chunk is the last in the row.
-                chunks = min(chunks, same)
+                chunks = min(chunks, checked + same)
                 total = chunks * stride + chunk_size
         if start + total > end:
             # Wait up to the next header, so that an interleaved message is not held up by this one.
             self._need = min(total, (end - start) // stride * stride + stride)
+            self._checked = checked + seen_whole
             return 0, b""
+        self._checked = 0
         region = bytearray(memoryview(buf)[start : start + total])
         for width in range(stride, chunk_size, -1):
             del region[chunk_size::width]

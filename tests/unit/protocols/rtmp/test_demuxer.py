@@ -152,3 +152,24 @@ def test_a_huge_chunk_size_allows_no_larger_message() -> None:
 def test_a_chunk_stream_cannot_begin_without_a_length(form: int) -> None:
     with pytest.raises(ProtocolError, match="begins"):
         Demuxer(max_message=1000).feed(basic_header(form, 5))
+
+
+@given(st.integers(1, 400), st.integers(0, 3000))
+def test_a_long_message_in_small_reads_is_compared_once(cut: int, broken: int) -> None:
+    """Where a header is not what it should be is found whichever read it comes with."""
+    whole = bytearray(b"".join(ChunkWriter(128).chunks(Written(6, 9, 1, 0x1234567, bytes(3000)))))
+    place = broken % len(whole)
+    demuxer, at_once = Demuxer(max_message=5000), Demuxer(max_message=5000)
+    if place > 16:
+        whole[place] ^= 0xFF
+
+    def run(reader: Demuxer, step: int) -> tuple[list[Message], bool]:
+        messages: list[Message] = []
+        try:
+            for at in range(0, len(whole), step):
+                messages += reader.feed(bytes(whole[at : at + step]))
+        except ProtocolError:
+            return messages, True
+        return messages, False
+
+    assert run(demuxer, cut) == run(at_once, len(whole))
