@@ -81,6 +81,10 @@ class SourceClock:
         """Let the source time `source` be the base; what came already stays."""
         self._source = source
 
+    def where(self, source: int) -> int:
+        """Output ticks of a source time, as the anchor alone says."""
+        return self._raw(source) >> POINT
+
     def _fixed_ms(self, milliseconds: int | Fraction) -> int:
         return int(milliseconds * self.timescale * (1 << POINT) / 1000)
 

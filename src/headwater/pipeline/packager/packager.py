@@ -51,6 +51,9 @@ _SLOW_PROBE_MS = 1500
 _MAX_LAG_TICKS = 5 * VIDEO_TIMESCALE
 """Decode times of video may lag this far behind the true ones after a pause, before a hole is left instead."""
 
+_MAX_APART_TICKS = 15 * VIDEO_TIMESCALE
+"""Further apart, two tracks' first time stamps are of two clocks: longer than the wait for the first picture."""
+
 _NOTHING: tuple[Output, ...] = ()
 
 
@@ -277,8 +280,11 @@ class Packager:
         if offset is None:
             offset = lane.offset(unit.composition_offset)
         frame = clock.frame
-        if sync or lane.cuts or writer.end + frame > writer.segment_end or time >= writer.segment_end:
-            self._boundary(lane, time, time + offset, sync, frame, now_ms)
+        if (
+            sync or lane.cuts or writer.end + frame > writer.segment_end or time >= writer.segment_end
+        ) and not self._boundary(lane, time, time + offset, sync, frame, now_ms):
+            lane.needs_sync = True  # it has no segment before the leading track's next cut
+            return
         writer.add(time, offset, sync, unit.payload, frame, now_ms)
 
     def _take_audio(self, lane: AudioLane, unit: AccessUnit, now_ms: int) -> None:
@@ -287,6 +293,8 @@ class Packager:
             samples = packet_samples(unit.payload)
             if samples and samples != lane.samples:
                 lane.set_samples(samples)
+        if writer.segment_end < 0 and not clock.started and lane is not self._leader:
+            self._meet_leader(lane, unit)
         time = clock.time(unit.dts)
         if time == JUMPED:
             time = self._jumped(lane, unit, now_ms)
@@ -324,12 +332,24 @@ class Packager:
             lane.delay = unit.composition_offset
             lane.offsets.clear()
             self._anchor_late(lane)
-            time = lane.clock.time(unit.dts)
-            lane.writer.end = max(lane.writer.end, time)
+            self._meet_leader(lane, unit)
+            time = lane.clock.where(unit.dts)
+            if time < lane.writer.end:
+                lane.needs_sync = True
+                return False  # before the leading track's first picture
+            lane.writer.end = time
             if not (self._leader and self._leader.is_video):
                 self._leader = lane  # video leads from its first picture on
                 self._promoted = True
         return True
+
+    def _meet_leader(self, lane: VideoLane | AudioLane, unit: AccessUnit) -> None:
+        """A track's first unit: where its clock has nothing to do with the leading track's, it begins where that is."""
+        leader = self._leader
+        assert leader is not None
+        now = leader.to_media(leader.writer.end)
+        if abs(lane.to_media(lane.clock.where(unit.dts)) - now) > _MAX_APART_TICKS:
+            lane.clock.anchor(unit.dts, max(lane.writer.end, lane.from_media(now)))
 
     def _jumped(self, lane: VideoLane | AudioLane, unit: AccessUnit, now_ms: int) -> int:
         """The source's clock jumped: where to, and what of the others?"""
@@ -399,11 +419,17 @@ class Packager:
     def _cut(self, lane: Lane, time: int, shown: int, gop_ms: float, now_ms: int) -> None:
         """End the leading track's segment in front of `time`, begin the next one, and tell the others."""
         lane.writer.finish_part(time)
-        self._plan.fix(lane.writer.segment_ms, gop_ms)
+        self._fix_plan(gop_ms)
         lane.writer.close_segment()
         if self._playable_until_ms is None:
             self._playable_until_ms = now_ms + self._settings.late_track_ms
         self._announce(lane, shown, now_ms)
+
+    def _fix_plan(self, gop_ms: float) -> None:
+        """Fix TARGETDURATION, once: also what other tracks have sent already has to fit."""
+        longest_ms = max(lane.writer.segment_ms for lane in self._lanes.values()) if self._lanes else 0
+        if longest_ms:
+            self._plan.fix(longest_ms, gop_ms)
 
     def _announce(self, lane: Lane, shown: int, now_ms: int) -> None:
         self._msn += 1
@@ -447,7 +473,10 @@ class Packager:
         """Cut a following track where the leader was cut."""
         writer = lane.writer
         cut = lane.cuts[0] if lane.cuts else None
-        if cut is not None and shown >= lane.from_media(cut.media) and (sync or self._must_cut(lane, cut, shown)):
+        if cut is not None and (
+            writer.segment_end < 0
+            or (shown >= lane.from_media(cut.media) and (sync or self._must_cut(lane, cut, shown)))
+        ):
             lane.cuts.popleft()
             writer.finish_part(time if lane.is_video else None)
             if writer.segment_end >= 0:
@@ -471,7 +500,7 @@ class Packager:
             return
         leader = self._leader
         assert leader is not None
-        self._plan.fix(max(lane.writer.segment_ms, leader.writer.segment_ms), 0)
+        self._fix_plan(0)
         self._close_open(lane)
         stalled = leader.writer.segment_end < 0
         self._close_open(leader)
@@ -538,9 +567,7 @@ class Packager:
     def _flush(self, now_ms: int) -> None:
         if not self._running and self._queue:
             self._start(now_ms)
-        longest_ms = max((lane.writer.segment_ms for lane in self._lanes.values()), default=0)
-        if longest_ms:
-            self._plan.fix(longest_ms, 0)
+        self._fix_plan(0)
         for lane in self._lanes.values():
             self._close_open(lane)
             lane.present = False
