@@ -59,7 +59,7 @@ def apply(session: Session, step: object, times: dict[int, int]) -> None:
         session.configure(tracks[str(step)])
 
 
-@settings(max_examples=200, deadline=None, report_multiple_bugs=False)
+@settings(max_examples=200, deadline=None, report_multiple_bugs=False, derandomize=True)
 @given(st.lists(steps, max_size=40), st.sampled_from([(), (1,), (2,), (1, 2), (2, 1)]), st.integers(200, 1000))
 def test_anything(several: list[object], first: tuple[int, ...], part_target_ms: int) -> None:
     session = Session(PackagerSettings(part_target_ms=part_target_ms))
