@@ -25,7 +25,12 @@ def configure_logging(log_format: str, log_level: str) -> None:
     ]
     machine = log_format == "json"
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if machine
+        # A plain traceback: the default one prints local variables, and they may hold stream keys and tokens.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     last = [structlog.processors.format_exc_info, renderer] if machine else [renderer]
     handler = logging.StreamHandler(sys.stderr)
