@@ -19,6 +19,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event, text
@@ -38,6 +39,14 @@ MIGRATION_LOCK = 0x4845_4144
 """PostgreSQL advisory lock ("HEAD") under which one of several starting processes migrates."""
 
 
+class DatabaseAway(OperatorError):
+    """No connection to the database can be had."""
+
+
+_NO_CONNECTION = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What drivers raise where they cannot connect; SQLAlchemy hands these on as they are."""
+
+
 class Database:
     """An open database; `read()` and `write()` give a connection in a transaction."""
 
@@ -49,17 +58,38 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as conn, conn.begin():
+        """A transaction that only reads.
+
+        Raises:
+            DatabaseAway: there is no connection.
+        """
+        async with self._connection() as conn, conn.begin():
             yield conn
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is durable once the block has ended without an error."""
+        """A transaction that is durable once the block has ended without an error.
+
+        Raises:
+            DatabaseAway: there is no connection.
+        """
         turn: AbstractAsyncContextManager[Any] = self._writers if self._writers is not None else nullcontext()
-        async with turn, self.engine.connect() as conn:
+        async with turn, self._connection() as conn:
             await conn.execution_options(headwater_write=True)
             async with conn.begin():
                 yield conn
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        connected = False
+        try:
+            async with self.engine.connect() as conn:
+                connected = True
+                yield conn
+        except _NO_CONNECTION as error:
+            if connected:
+                raise
+            raise DatabaseAway(f"no connection to the database: {error or type(error).__name__}") from error
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -79,7 +109,7 @@ async def open_database(url: str | None, data_dir: Path) -> Database:
     database = Database(_engine(parsed), parsed)
     try:
         await migrate(database)
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, DatabaseAway) as error:
         await database.close()
         raise OperatorError(f"cannot open the database {parsed.render_as_string()}: {error}") from error
     except BaseException:

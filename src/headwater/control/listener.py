@@ -9,10 +9,10 @@ what has just happened waits for `settle`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 
-import structlog
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
     StatementError,
 )
 
-from headwater.control.database import Database
+from headwater.control.database import Database, DatabaseAway
 from headwater.control.history import record
 from headwater.control.repository.sessions import Progress, save_progress
 from headwater.events import (
@@ -50,7 +50,7 @@ RETRY_MAX_S = 5.0
 
 _ESSENTIAL = (SessionOpened, SessionPlayable, SessionClosed)
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger("headwater.control")
 
 
 class EventWriter:
@@ -101,7 +101,12 @@ class EventWriter:
     def _drop(self, event: Event) -> None:
         self._dropped += 1
         if self._dropped & (self._dropped - 1) == 0:  # the 1st, 2nd, 4th ...: an outage does not flood the log too
-            _log.error("event_dropped", kind=type(event).__name__, dropped=self._dropped, waiting=len(self._queue))
+            log.error(
+                "an event was dropped: kind=%s dropped=%d waiting=%d",
+                type(event).__name__,
+                self._dropped,
+                len(self._queue),
+            )
 
     @property
     def waiting(self) -> int:
@@ -141,7 +146,7 @@ class EventWriter:
         self._wake.set()
         done, _ = await asyncio.wait({self._task}, timeout=timeout_s)
         if not done:
-            _log.error("events_lost", waiting=self.waiting)
+            log.error("events were not written in time and are lost: waiting=%d", self.waiting)
             self._task.cancel()
             await asyncio.wait({self._task})
         self._task = None
@@ -176,10 +181,10 @@ class EventWriter:
             try:
                 await self._write(batch, list(progress.values()))
                 break
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, DatabaseAway) as error:
                 if _is_ours(error) and await self._write_singly(batch, list(progress.values())):
                     break
-                _log.error("events_not_written", error=str(error), waiting=self.waiting, retry_s=delay)
+                log.error("events cannot be written: %s; waiting=%d retry_s=%g", error, self.waiting, delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MAX_S)
         self._forget(batch, progress)
@@ -214,10 +219,10 @@ class EventWriter:
             try:
                 async with self._database.write() as conn:
                     await record(conn, event, self._node)
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, DatabaseAway) as error:
                 if not _is_ours(error):
                     return False
-                _log.error("event_refused", kind=type(event).__name__, error=str(error))
+                log.error("the database refused an event: kind=%s %s", type(event).__name__, error)
         return True
 
 

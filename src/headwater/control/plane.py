@@ -22,7 +22,7 @@ from headwater.control.api.service import Service
 from headwater.control.authority import Playbacks, StreamKeys
 from headwater.control.broadcasts import Broadcasts
 from headwater.control.credentials import Credentials, first_start, node_id
-from headwater.control.database import Database, open_database
+from headwater.control.database import Database, DatabaseAway, open_database
 from headwater.control.history import recover
 from headwater.control.listener import EventWriter
 from headwater.control.repository import livestreams, sessions
@@ -71,7 +71,7 @@ class ControlPlane:
         try:
             async with database.write() as conn:
                 recovered = await recover(conn, node, _now_ms())
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, DatabaseAway) as error:
             await database.close()
             raise OperatorError(f"cannot recover the last run's sessions: {error}") from error
         plane = cls(settings, database, node, recovered)
@@ -94,7 +94,7 @@ class ControlPlane:
         try:
             async with self._database.read() as conn:
                 refusal = await livestreams.refusal(conn, livestream_id)
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, DatabaseAway):
             return  # the database is down; the event writer says so
         if refusal is not None:
             await self._service.broadcasts.stop(livestream_id, *refusal)

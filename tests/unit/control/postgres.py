@@ -25,8 +25,32 @@ _numbers = itertools.count()
 class Postgres:
     """A running server; every test gets a database of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, binaries: Path, who: dict[str, Any]) -> None:
         self._folder = folder
+        self._binaries = binaries
+        self._who = who
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = ["listen_addresses=", "fsync=off", "max_connections=50", "shared_buffers=16MB"]
+        command = [self._binaries / "postgres", "-D", self._folder / "data", "-k", self._folder]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [*command, *(word for option in options for word in ("-c", option))],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                **self._who,
+            )
+        asyncio.run(_answering(self._folder, self._server))
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash does: connections break."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(20)
+            self._server = None
 
     def url(self, name: str) -> str:
         return f"postgresql://hw@/{name}?host={self._folder}"
@@ -55,23 +79,12 @@ def running_postgres() -> Iterator[Postgres]:
     try:
         command = [binaries / "initdb", "-D", folder / "data", "-U", "hw", "-A", "trust", "--no-sync", "-E", "UTF8"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **who)
-        server = subprocess.Popen(
-            [
-                binaries / "postgres",
-                *("-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"),
-                *("-c", "max_connections=50", "-c", "shared_buffers=16MB"),
-            ],
-            stdout=(folder / "log").open("ab"),
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            **who,
-        )
+        server = Postgres(folder, binaries, who)
         try:
-            asyncio.run(_answering(folder, server))
-            yield Postgres(folder)
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGQUIT)
-            server.wait(20)
+            server.stop()
     finally:
         shutil.rmtree(folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from headwater.control import history, listener
-from headwater.control.database import Database, open_database
+from headwater.control import ControlPlane, ControlSettings, history, listener
+from headwater.control.database import Database, DatabaseAway, open_database
 from headwater.control.listener import EventWriter
 from headwater.control.repository import accounts, event_log, livestreams, sessions
 from headwater.events import (
@@ -30,6 +30,8 @@ from headwater.events import (
     SessionResumed,
     SessionWarning,
 )
+from tests.unit.control.postgres import Postgres, running_postgres
+from tests.unit.control.support import now_ms, open_api
 
 T0 = 1_700_000_000_000
 
@@ -248,9 +250,40 @@ def writer(fake: FlakyDatabase) -> EventWriter:
     return EventWriter(fake, "node")  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that the test may stop."""
+    with running_postgres() as server:
+        yield server
+
+
+async def test_postgresql_goes_and_comes_back(tmp_path: Path, own_postgres: Postgres) -> None:
+    """Events of the outage are written afterwards, in order, and the API refuses with 503 meanwhile."""
+    url = await asyncio.to_thread(own_postgres.new_database)
+    plane = await ControlPlane.open(ControlSettings(tmp_path / "data", database_url=url))
+    api = await open_api(plane)
+    created = await api.create()
+    await api.broadcasts.publish(created["stream_key"])
+    assert await plane.settle(10)
+    await asyncio.to_thread(own_postgres.stop)
+    for number in range(5):
+        plane.listen(SessionWarning(created["id"], "s", now_ms(), "W", str(number)))
+    api.broadcasts.progress(created["id"], 9, 4)
+    api.broadcasts.close(created["id"])
+    assert (await api.http.get(api.app + "/livestreams")).status_code == 503
+    await asyncio.to_thread(own_postgres.start)
+    assert await plane.settle(20)
+    shown = (await api.call("GET", f"/livestreams/{created['id']}"))["data"]
+    assert (shown["livestream"]["status"], shown["session"]["ingest_seconds"]) == ("IDLE", 9.0)
+    log = (await api.call("GET", f"/livestreams/{created['id']}/events"))["data"]
+    assert [entry["message"] for entry in log if entry["kind"] == "warning"] == ["4", "3", "2", "1", "0"]
+    await api.http.aclose()
+    await plane.close()
+
+
 class TestEventWriter:
     async def test_order_is_kept_through_an_outage(self, flaky: FlakyDatabase) -> None:
-        flaky.failures = [down(), OSError("gone"), down()]
+        flaky.failures = [down(), DatabaseAway("gone"), down()]
         events = writer(flaky)
         sent: list[Event] = [opened("l", f"s{n}") for n in range(20)]
         for event in sent:

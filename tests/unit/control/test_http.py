@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -451,6 +453,20 @@ class TestSecrets:
         text = repr((grant, row, api.credentials)) + caplog.text + "".join(capsys.readouterr())
         for secret in (created["stream_key"], row.stream_key, api.credentials.api_token, "hw_wrong-secret"):
             assert secret not in text
+
+    @pytest.mark.parametrize("log_format", ["text", "json"])
+    def test_no_local_variables_in_tracebacks(self, log_format: str) -> None:
+        """A traceback in the log says where, and not what was in the variables: they hold keys."""
+        code = (
+            "import logging, sys\n"
+            "from headwater.logs import configure_logging\n"
+            "configure_logging(sys.argv[1], 'info')\n"
+            "def fail(secret):\n    1 / 0\n"
+            "try:\n    fail('the-' + 'secret')\nexcept ZeroDivisionError:\n    logging.exception('failed')\n"
+        )
+        run = subprocess.run([sys.executable, "-c", code, log_format], capture_output=True, text=True, check=True)
+        assert "ZeroDivisionError" in run.stderr
+        assert "the-secret" not in run.stderr
 
     async def test_answers_are_not_stored(self, api: Api) -> None:
         response = await api.http.get(api.app + "/livestreams")

@@ -6,12 +6,12 @@ path known? ─► method known? ─► token valid? ─► within its rate? ─
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,6 +30,7 @@ from headwater.control.api.errors import ApiError, envelope
 from headwater.control.api.operations import Operation
 from headwater.control.api.request import read_body, read_path, read_query
 from headwater.control.api.service import Service
+from headwater.control.database import DatabaseAway
 from headwater.control.settings import ControlSettings
 from headwater.control.urls import API_PATH
 
@@ -44,7 +45,7 @@ _PUBLIC = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 }
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger("headwater.control")
 
 
 def build_api(service: Service, settings: ControlSettings) -> ASGIApp:
@@ -136,12 +137,11 @@ class _Resource:
             response = await self._answer(request)
         except ApiError as error:
             response = _refusal(error)
-        except SQLAlchemyError as error:
-            # Nothing of the statement's values: they may hold secrets.
-            _log.error("database_failed", path=request.url.path, error=type(error).__name__)
+        except (SQLAlchemyError, DatabaseAway) as error:
+            log.error("the database failed: path=%s %s", request.url.path, error)
             response = _refusal(ApiError(503, "The database is not available", {"Retry-After": "1"}))
         except Exception:
-            _log.exception("request_failed", path=request.url.path)
+            log.exception("a request failed: path=%s", request.url.path)
             response = _refusal(ApiError(500, "Something went wrong in the server; its log says what"))
         await response(scope, receive, send)
 
