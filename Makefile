@@ -48,7 +48,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-src/headwater/web/vendor/.fetched: src/headwater/web/package.json tools/fetch_web.py | $(VENV)/.runtime
+src/headwater/web/vendor/.fetched: tools/fetch_web.py | $(VENV)/.runtime
 	@$(BIN)/python tools/fetch_web.py
 	@touch $@
 

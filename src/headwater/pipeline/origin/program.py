@@ -101,11 +101,11 @@ class LiveProgram:
         self._origin.media[self._url(rendition, f"init{init.version}.mp4")] = media_response((init.data,), name)
 
     def _open_segment(self, rendition: Rendition, opened: SegmentOpened) -> None:
-        """Discontinuities are counted once for all tracks: their sequence numbers must agree (RFC 8216bis, 4.4.3.3)."""
-        if not self._discontinuity:
-            # The session's first MSN: it grows across sessions of one livestream, and so does this.
-            self._discontinuity, self._discontinuity_msn = opened.msn, opened.msn
-        elif opened.discontinuity and opened.msn > self._discontinuity_msn:
+        """Discontinuities are counted once for all tracks: their sequence numbers must agree (RFC 8216bis, 4.4.3.3).
+
+        They begin at zero with each session, whose playlists have URLs of their own: hls.js loops up to them.
+        """
+        if opened.discontinuity and opened.msn > self._discontinuity_msn:
             self._discontinuity += 1
             self._discontinuity_msn = opened.msn
         rendition.open_segment(opened, self._discontinuity)

@@ -72,7 +72,7 @@ class RecordedProgram:
         target = max(self.recording.target_duration_s, longest, 1)
         yield lines.plain_header(target, "VOD" if self.recording.complete else "EVENT")
         first = track.segments[0]
-        yield lines.sequence(first.msn, first.msn - first.discontinuity)
+        yield lines.sequence(first.msn, 0)
         version = None
         for segment in track.segments:
             if segment.discontinuity:

@@ -1,0 +1,204 @@
+// A livestream in a <video>: starts it when it is there, starts it again after every kind of break, for ever.
+//
+//   connecting ─► waiting ⇄ playing ⇄ stalled          waiting: nothing is live; asked again with back-off
+//                    ▲         │
+//                    └── ended ┘                        ended: ENDLIST was played to its end
+//
+// In: the playback id and the element. Out: `change` events; `state`, `detail`, `latency`, `stalls`, `recording`.
+
+import Hls from "/assets/vendor/hls.min.mjs";
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 5000;
+const STALL_MS = 700; // shorter hiccups are not worth a word
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class Stream extends EventTarget {
+  constructor(id, video) {
+    super();
+    this.url = `/${id}/manifest/video.m3u8`;
+    this.base = `/${id}`;
+    this.video = video;
+    this.state = "connecting";
+    this.detail = "";
+    this.stalls = 0;
+    this.kind = "live"; // or "recording"
+    this.recording = false; // there is one to watch
+    this.hls = null;
+    this.sid = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+    this.run = 0; // each start and stop makes older callbacks void
+    this.failures = 0;
+    this.played = false;
+    this.watchForStalls();
+    video.addEventListener("ended", () => this.ended());
+    video.addEventListener("playing", () => this.set("playing"));
+    document.addEventListener("visibilitychange", () => document.hidden || this.wake?.());
+  }
+
+  set(state, detail = "") {
+    if (state === "playing") this.failures = 0;
+    if (state === this.state && detail === this.detail) return;
+    this.state = state;
+    this.detail = detail;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // -- waiting and starting ------------------------------------------------------------------------------------
+
+  /** Wait until something is live, then play it. */
+  async wait(reason = "") {
+    const run = this.stop();
+    let next = FIRST_PAUSE_MS;
+    if (reason !== "ended") this.set("waiting", reason);
+    while (run === this.run) {
+      const live = await this.live();
+      if (run !== this.run) return;
+      if (live) return this.start();
+      if (live === null) this.set(this.state === "ended" ? "ended" : "waiting", "The server does not answer. Trying again.");
+      else if (this.state === "waiting") this.set("waiting", "It starts by itself.");
+      if (!this.asked) this.askForRecording();
+      await Promise.race([pause(next), new Promise((resolve) => (this.wake = resolve))]);
+      next = document.hidden ? LONGEST_PAUSE_MS : Math.min(next * 1.5, LONGEST_PAUSE_MS);
+    }
+  }
+
+  /** Whether the livestream is live; null where the server does not say. */
+  async live() {
+    try {
+      const response = await fetch(`${this.base}/lifecycle`, { cache: "no-store" });
+      return response.ok ? (await response.json()).live : response.status === 404 ? false : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Whether there is a recording: then the playlist is there though nothing is live. */
+  async askForRecording() {
+    this.asked = true;
+    try {
+      const response = await fetch(this.url, { cache: "no-store" });
+      this.recording = response.ok && this.state !== "playing";
+    } catch {
+      this.asked = false;
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  start(kind = "live") {
+    const run = this.stop();
+    this.kind = kind;
+    this.recording = false;
+    this.played = false;
+    if (Hls.isSupported()) this.startHls(run);
+    else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.startNative(run);
+    else this.set("error", "This browser cannot play the stream. Any HLS player can, by its address.");
+  }
+
+  startHls(run) {
+    const hls = new Hls({
+      lowLatencyMode: true,
+      maxLiveSyncPlaybackRate: 1.25, // catches up gently; 333 ms parts need no more
+      liveDurationInfinity: true,
+      backBufferLength: 30,
+      maxBufferLength: 12,
+      enableWorker: true,
+      cmcd: { sessionId: this.sid, contentId: this.base.slice(1), useHeaders: false },
+    });
+    this.hls = hls;
+    hls.on(Hls.Events.ERROR, (_, data) => run === this.run && this.failed(data));
+    hls.on(Hls.Events.MANIFEST_PARSED, () => run === this.run && this.play());
+    hls.on(Hls.Events.LEVEL_LOADED, (_, data) => {
+      if (run === this.run) this.over = !data.details.live && this.kind === "live" && this.played;
+      if (!data.details.live && !this.played) this.kind = "recording";
+      this.played = true;
+    });
+    hls.loadSource(this.url);
+    hls.attachMedia(this.video);
+  }
+
+  startNative(run) {
+    this.video.src = this.url;
+    this.video.addEventListener("error", () => run === this.run && this.wait("The connection broke."), { once: true });
+    this.play();
+  }
+
+  play() {
+    this.video.play().catch(() => {
+      this.video.muted = true; // sound was not allowed yet
+      this.video.play().catch(() => this.set("paused"));
+    });
+  }
+
+  stop() {
+    this.wake?.();
+    this.hls?.destroy();
+    this.hls = null;
+    this.asked = false;
+    return ++this.run;
+  }
+
+  // -- breaks --------------------------------------------------------------------------------------------------
+
+  failed(data) {
+    if (!data.fatal) return;
+    this.failures += 1;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.failures <= 2) this.hls.recoverMediaError();
+    else this.wait(data.type === Hls.ErrorTypes.NETWORK_ERROR ? "The connection broke." : "The picture broke.");
+  }
+
+  ended() {
+    const run = this.run;
+    this.set("ended", this.kind === "recording" ? "That was the recording." : "");
+    pause(300).then(() => run === this.run && this.wait("ended"));
+  }
+
+  /** A picture that does not move though it should: said after a moment, counted once. */
+  watchForStalls() {
+    let last = 0;
+    let since = performance.now();
+    setInterval(() => {
+      const { video } = this;
+      const now = performance.now();
+      if (video.currentTime !== last || video.paused || video.ended || !this.played) {
+        if (this.state === "stalled" && video.currentTime !== last) this.set("playing");
+        last = video.currentTime;
+        since = now;
+      } else if (now - since > STALL_MS && this.state === "playing") {
+        this.stalls += 1;
+        this.set("stalled", this.over ? "" : "Waiting for the stream.");
+      }
+    }, 100);
+  }
+
+  // -- facts ---------------------------------------------------------------------------------------------------
+
+  /** Seconds behind the moment at which the picture reached the server; null where it is not known. */
+  get latency() {
+    const at = this.hls?.playingDate ?? this.video.getStartDate?.();
+    if (!at || Number.isNaN(+at) || this.kind === "recording") return null;
+    const playing = this.hls?.playingDate ? +at : +at + this.video.currentTime * 1000;
+    return (Date.now() - playing) / 1000;
+  }
+
+  get target() {
+    return this.hls?.targetLatency ?? null;
+  }
+
+  get atEdge() {
+    const behind = this.hls?.latency;
+    return behind === undefined || behind < (this.target ?? 3) + 3;
+  }
+
+  goLive() {
+    const edge = this.hls?.liveSyncPosition ?? this.range?.end;
+    if (edge) this.video.currentTime = edge;
+    this.video.play().catch(() => {});
+  }
+
+  /** What can be seeked in, in seconds of the element; null where there is nothing. */
+  get range() {
+    const { seekable } = this.video;
+    return seekable.length ? { start: seekable.start(0), end: seekable.end(seekable.length - 1) } : null;
+  }
+}
