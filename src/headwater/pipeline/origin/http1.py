@@ -2,7 +2,16 @@
 
 `DeliveryProtocol` is uvicorn's own protocol that does one more thing: between two requests it looks whether the next
 one is the origin's, and answers it with no more work than finding the path. Whatever is not (a request with a body, the
-API, the pages) goes to uvicorn's parser untouched, on the same connection, in order.
+API, the pages, HTTP/1.0, anything odd) goes to uvicorn's parser untouched, on the same connection, in order; behind
+that parser stands `asgi.OriginFirst`, so that a request is answered alike whichever way it takes.
+
+    bytes ──► in the midst of uvicorn's? ──yes──► uvicorn ──► OriginFirst ──► the app
+                      │no                            ▲
+                      ▼                              │ not ours, not plain
+              a whole head? ──► ours and plain? ─────┘
+                      │no               │yes
+                      ▼                 ▼
+                 kept, bounded     answered, now or later; what comes meanwhile is kept, bounded
 """
 
 from __future__ import annotations
@@ -18,17 +27,20 @@ from uvicorn.server import ServerState
 
 from headwater.pipeline.origin.origin import Answer, Origin, is_ours
 from headwater.pipeline.origin.request import HeadRequest
-from headwater.pipeline.origin.response import Pending, Response, plain
+from headwater.pipeline.origin.response import FAILED, Pending, Response, plain
 
 log = logging.getLogger("headwater.origin")
 
-METHODS = {b"GET", b"HEAD", b"OPTIONS"}
+METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 TOO_LARGE = plain(431, "The request head is too large.")
-FAILED = plain(500, "The server failed; its log says why.")
 
 
 class DeliveryProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    Attributes:
+        active_at: When something last came or was answered; monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -40,9 +52,12 @@ class DeliveryProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._origin = origin
+        self._max_head = origin.settings.max_head_bytes
         self._rest = b""  # what has come and is not served yet
         self._answering: Pending | asyncio.Task[None] | None = None
         self._in_message = False  # uvicorn's parser is within a request
+        self._head_bytes = 0  # of the request that uvicorn's parser is in
+        self._begun_at: float | None = None  # a request has begun to come, and is not whole
         self._head_only = False
         self._close_after = False
         self._stalled = False  # the viewer does not read what it asked for
@@ -50,6 +65,11 @@ class DeliveryProtocol(HttpToolsProtocol):
         self.active_at = time.monotonic()
 
     # -- the connection -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._origin.settings.max_connections:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self.active_at = time.monotonic()
@@ -67,7 +87,7 @@ class DeliveryProtocol(HttpToolsProtocol):
     def _keep(self, data: bytes) -> None:
         """Later: an answer is under way. More than a head's worth is not taken from the socket."""
         self._rest = data
-        if len(data) > self._origin.settings.max_head_bytes:
+        if len(data) > self._max_head:
             self.flow.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,27 +114,47 @@ class DeliveryProtocol(HttpToolsProtocol):
         if self._answering is None:
             super().shutdown()
 
-    def on_message_begin(self) -> None:
-        self._in_message = True
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        self._in_message = False
-        super().on_message_complete()
+    def overdue(self, now: float) -> bool:
+        """It reads nothing of what it asked for, or sends a request too slowly."""
+        settings = self._origin.settings
+        if self._stalled:
+            return now - self.active_at > settings.stalled_s
+        if self._begun_at is None:
+            return False
+        return now - self._begun_at > (settings.body_timeout_s if self._in_message else settings.head_timeout_s)
 
     @property
     def idle(self) -> bool:
-        """Nothing is being answered."""
-        return self._answering is None and (self.cycle is None or self.cycle.response_complete) and not self._in_message
+        """Nothing is being asked or answered."""
+        complete = self.cycle is None or self.cycle.response_complete
+        return complete and self._answering is None and self._begun_at is None and not self._stalled
 
-    @property
-    def stalled(self) -> bool:
-        return self._stalled
+    # -- uvicorn's parser ---------------------------------------------------------------------------------------
 
-    @property
-    def head_pending(self) -> bool:
-        """Part of a request head has come, and not its end."""
-        return bool(self._rest) and self._answering is None and not self._stalled
+    def on_message_begin(self) -> None:
+        self._in_message = True
+        self._head_bytes = 0
+        self._begun_at = time.monotonic()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        """The parser knows no limit of its own; a head can also come behind another request, or as trailers."""
+        self._head_bytes += size
+        if self._head_bytes > self._max_head:
+            raise ValueError("the request head is too large")  # the parser makes it a 400
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        self._begun_at = None
+        super().on_message_complete()
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -122,70 +162,68 @@ class DeliveryProtocol(HttpToolsProtocol):
         """Answer whole requests from `data` until one has to wait, one is uvicorn's, or nothing is left."""
         while data:
             end = data.find(b"\r\n\r\n")
-            if end < 0:
+            if end < 0 or end > self._max_head:
                 self._incomplete(data)
                 return
+            self._begun_at = None
             request = self._read(data, end)
-            if request is None:
-                self._unset_keepalive_if_required()
-                super().data_received(data)
-                return
-            try:
-                answer = self._origin.respond(request)
-            except Exception:
-                log.exception("a request failed: %r", request.path[:200])
-                answer = FAILED
-            if answer is None:
-                self._unset_keepalive_if_required()
-                super().data_received(data)
-                return
+            answer = self._ask(request) if request is not None else None
             self._unset_keepalive_if_required()
+            if answer is None:
+                super().data_received(data)
+                return
             data = data[end + 4 :]
-            if isinstance(answer, Response):
-                self._write(answer)
-                if self.transport.is_closing():
-                    return
-                if self._stalled and data:
-                    self._keep(data)
-                    return
-                continue
-            self._rest = data
-            self._wait(answer)
-            return
+            if not isinstance(answer, Response):
+                self._rest = data
+                self._wait(answer)
+                return
+            self._write(answer)
+            if self.transport.is_closing():
+                return
+            if self._stalled and data:
+                self._keep(data)
+                return
 
     def _incomplete(self, data: bytes) -> None:
-        if not data.startswith((b"GET ", b"HEAD ", b"OPTIONS ")) and len(data) >= 8:
-            super().data_received(data)
-        elif len(data) > self._origin.settings.max_head_bytes:
-            self._close_after = True
+        """The head is not all there, or larger than it may be; what begins no request is refused at once."""
+        if len(data) > self._max_head:
+            self._close_after, self._head_only = True, False
             self._write(TOO_LARGE)
+        elif not (0x41 <= data[0] <= 0x5A or data[0] in b"\r\n"):
+            super().data_received(data)
         else:
             self._rest = data
+            if self._begun_at is None:
+                self._begun_at = time.monotonic()
 
     def _read(self, data: bytes, end: int) -> HeadRequest | None:
-        """The request whose head ends at `end`, if it can be the origin's and has no body."""
-        space = data.find(b" ", 0, 8)
-        method = data[:space]
-        line_end = data.find(b"\r\n", 0, end + 2)
-        target_end = data.rfind(b" ", space + 1, line_end)
-        if method not in METHODS or target_end < 0 or end > self._origin.settings.max_head_bytes:
+        """The request whose head ends at `end`, if it is the origin's and plain: HTTP/1.1, no body, no upgrade."""
+        line_end = data.find(b"\r\n")
+        words = data[:line_end].split(b" ")
+        if len(words) != 3 or words[2] != b"HTTP/1.1" or words[0] not in METHODS:
             return None
-        target = data[space + 1 : target_end]
-        path, _, query = target.partition(b"?")
-        if not is_ours(path):
+        path, _, query = words[1].partition(b"?")
+        if path not in self._origin.media and not is_ours(path):
             return None
         head = data[line_end:end]
         lower = head.lower()
-        if b"content-length:" in lower or b"transfer-encoding:" in lower or b"upgrade:" in lower:
+        # Names without their colon, so that the parser sees and refuses what only looks harmless: `Content-Length :`.
+        if b"content-length" in lower or b"transfer-encoding" in lower or b"\r\nupgrade:" in lower:
             return None
-        version_1_1 = data[target_end + 1 : line_end] == b"HTTP/1.1"
-        at = lower.find(b"\r\nconnection:")
-        connection = (
-            lower[at + 13 : lower.find(b"\r\n", at + 2) if b"\r\n" in lower[at + 2 :] else None] if at >= 0 else b""
-        )
-        self._close_after = b"close" in connection if version_1_1 else b"keep-alive" not in connection
-        self._head_only = method == b"HEAD"
-        return HeadRequest(method, path, query, head, lower, self.client[0] if self.client else "")
+        if head.count(b"\n") != head.count(b"\r\n"):
+            return None
+        request = HeadRequest(words[0], path, query, head, lower, self.client[0] if self.client else "")
+        connection = request.header(b"connection")
+        self._close_after = connection is not None and b"close" in connection.lower().replace(b" ", b"").split(b",")
+        self._head_only = words[0] == b"HEAD"
+        return request
+
+    def _ask(self, request: HeadRequest) -> Answer | None:
+        try:
+            return self._origin.respond(request)
+        except Exception:
+            log.exception("a request failed: %r", request.path[:200])
+            return FAILED
 
     def _wait(self, answer: Answer) -> None:
         if isinstance(answer, Pending):
@@ -207,15 +245,16 @@ class DeliveryProtocol(HttpToolsProtocol):
             self._deliver(response)
 
     def _deliver(self, response: Response) -> None:
-        """The answer that was waited for; then what has come meanwhile."""
+        """The answer that was waited for; then what has come meanwhile. Hot."""
         self._answering = None
-        if self.transport.is_closing():
+        transport = self.transport
+        if transport.is_closing():
             return
         self.active_at = time.monotonic()
-        self._write(response)
         if self._closing:
-            self.transport.close()
-        elif self._rest and not self._stalled and not self.transport.is_closing():
+            self._close_after = True
+        self._write(response)
+        if self._rest and not self._stalled and not self._close_after:
             self._go_on()
 
     def _go_on(self) -> None:
@@ -224,12 +263,12 @@ class DeliveryProtocol(HttpToolsProtocol):
         self._serve(data)
 
     def _write(self, response: Response) -> None:
-        head = response.head
+        head = response.head(self._origin.date)
         if self._close_after:
             head = head[:-2] + b"connection: close\r\n\r\n"
         if self._head_only or not response.chunks:
             self.transport.write(head)
         else:
-            self.transport.writelines([head, *response.chunks])
+            self.transport.writelines((head, *response.chunks))
         if self._close_after:
             self.transport.close()

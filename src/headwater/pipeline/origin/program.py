@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
-from headwater.media.track import AudioConfig, Track, VideoConfig
 from headwater.pipeline.origin.directory import PlaybackInfo
-from headwater.pipeline.origin.rendition import Rendition, Segment, media_response
-from headwater.pipeline.origin.response import Response
+from headwater.pipeline.origin.multivariant import multivariant_of
+from headwater.pipeline.origin.recorded import RecordedProgram
+from headwater.pipeline.origin.rendition import Rendition, part_name
+from headwater.pipeline.origin.response import Response, media_response, plain
+from headwater.pipeline.origin.segment import Segment
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.origin.views import ViewLedger
 from headwater.pipeline.recorder.recording import Recording, RecordingReader
-from headwater.protocols.m3u8 import lines
 
 if TYPE_CHECKING:
     from headwater.pipeline.origin.origin import Origin
 
 MEMORY_ONLY_TARGETS = 3
 """Target durations that are listed where nothing is on disk: the least that RFC 8216bis (6.2.2) allows."""
+
+GONE = plain(404, "This part will not come: the livestream has ended.")
 
 SESSION_NAME_LENGTH = 12
 """Hex digits of the session's id in its URLs: enough that two sessions of one livestream never share one."""
@@ -37,6 +41,8 @@ class LiveProgram:
     Attributes:
         ready: Set once the first playlists can be shown.
         ended: The session is over; the playlists say ENDLIST.
+        views: Who watches it.
+        so_far: When the index of its recording was last read (monotonic seconds), and the index.
     """
 
     def __init__(self, origin: Origin, info: PlaybackInfo, session_id: str, recorder: RecordingReader | None) -> None:
@@ -48,6 +54,7 @@ class LiveProgram:
         self.ended = False
         self.ended_at = 0.0
         self.views = ViewLedger(6.0, origin.settings.max_views)
+        self.so_far: tuple[float, RecordedProgram] | None = None
         self._origin = origin
         self._settings: OriginSettings = origin.settings
         self._base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
@@ -72,8 +79,9 @@ class LiveProgram:
             elif isinstance(output, SegmentClosed):
                 rendition = self.renditions[output.track_id]
                 rendition.close_segment(output)
-                self._multivariant = {}
                 self._slide(rendition)
+                self._came_late(rendition)
+                self._multivariant = {}
                 woken[output.track_id] = rendition
             elif isinstance(output, InitSegment):
                 self._init(output)
@@ -89,16 +97,14 @@ class LiveProgram:
             kind = "v" if init.track.is_video else "a"
             number = sum(other.name[0] == kind for other in self.renditions.values())
             rendition = Rendition(f"{kind}{number}", init)
-            rendition.reports = lambda me=rendition: self._reports(me)  # type: ignore[misc]
+            rendition.reports = partial(self._reports, rendition)
             self.renditions[init.track.id] = rendition
-            if self._target_duration_s:  # a track that came late
-                rendition.ready(self._target_duration_s, self._part_target_s, self._part_target_s)
             self._origin.playlists[self._url(rendition, "live.m3u8")] = (self, rendition)
         else:
             rendition.init(init)
         self._multivariant = {}
-        name = f"{self._base.decode()}{rendition.name}/init{init.version}"
-        self._origin.media[self._url(rendition, f"init{init.version}.mp4")] = media_response((init.data,), name)
+        name = f"init{init.version}.mp4"
+        self._origin.media[self._url(rendition, name)] = media_response((init.data,), self._etag(rendition, name))
 
     def _open_segment(self, rendition: Rendition, opened: SegmentOpened) -> None:
         """Discontinuities are counted once for all tracks: their sequence numbers must agree (RFC 8216bis, 4.4.3.3).
@@ -113,20 +119,28 @@ class LiveProgram:
     def _playable(self, playable: Playable) -> None:
         self._target_duration_s = playable.target_duration_s
         self.views.set_gap(3.0 * playable.target_duration_s)
-        # A track that is not there yet gets the longest, which its parts cannot exceed by much.
-        self._part_target_s = longest = max(playable.part_target_ms.values()) / 1000
+        self._part_target_s = longest = max(playable.part_target_ms.values(), default=1000.0) / 1000
         for track_id, rendition in self.renditions.items():
             own = playable.part_target_ms.get(track_id)
-            rendition.ready(playable.target_duration_s, own / 1000 if own else longest, longest)
+            if own:
+                rendition.ready(playable.target_duration_s, own / 1000, longest)
+        self._multivariant = {}
         self.ready.set()
+
+    def _came_late(self, rendition: Rendition) -> None:
+        """A track that `Playable` did not name is shown from its first whole segment on, whose longest part, if any is
+        longer than those of the others, is its PART-TARGET."""
+        if self._target_duration_s and not rendition.part_target_s:
+            longest = max(self._part_target_s, rendition.longest_part_s)
+            rendition.ready(self._target_duration_s, longest, longest)
 
     def _add_part(self, rendition: Rendition, part: Part) -> None:
         assert part.data is not None, "a part leaves the packager with its bytes"
         name = rendition.add_part(part)
-        response = media_response((part.data,), f"{self._base.decode()}{rendition.name}/{name}")
+        response = media_response((part.data,), self._etag(rendition, name))
         self._origin.media[self._url(rendition, name)] = response
         if rendition.hinted:
-            rendition.wake(response)
+            rendition.serve_hinted(response)
 
     # -- the window ---------------------------------------------------------------------------------------------
 
@@ -134,39 +148,46 @@ class LiveProgram:
         """Take old segments off the playlist, old bytes out of memory, old names out of the tables."""
         now = time.monotonic()
         target = self._target_duration_s or 2
-        on_disk = self.recorder is not None
-        listed = self._settings.dvr_window_s if on_disk else MEMORY_ONLY_TARGETS * target
+        # A recorder that has stopped (the disk is full) gives no offsets: then what is in memory is all there is.
+        on_disk = self.recorder is not None and rendition.segments[-1].recorded
+        listed = max(self._settings.dvr_window_s if on_disk else 0, MEMORY_ONLY_TARGETS * target)
         total = rendition.listed_s
         while len(rendition.segments) > 1:
             oldest = rendition.segments[0].duration / rendition.timescale
-            if total - oldest < max(listed, MEMORY_ONLY_TARGETS * target):
+            if total - oldest < listed:
                 break
             total -= oldest
             rendition.drop_oldest(now)
         # What left the playlist can be had for as long as a playlist is (RFC 8216bis, 6.2.2).
         while rendition.retired and now - rendition.retired[0][0] > listed + target:
             self._forget(rendition, rendition.retired.popleft()[1])
-        if on_disk:
-            self._to_disk(rendition)
+        if self.recorder is not None:
+            self._to_disk(rendition, self.recorder.written)
 
-    def _to_disk(self, rendition: Rendition) -> None:
+    def _to_disk(self, rendition: Rendition, written: int) -> None:
         """Let go of the bytes of segments that are older than the memory window and safely written."""
-        assert self.recorder is not None
-        kept, written = 0.0, self.recorder.written
+        kept = 0.0
         for segment in reversed([*(s for _, s in rendition.retired), *rendition.segments]):
             kept += segment.duration / rendition.timescale
             if kept <= self._settings.memory_window_s or not segment.closed:
                 continue
-            if not segment.parts or segment.parts[0][1].data is None:
-                break  # this one and all before it are on disk already
+            if segment.on_disk:
+                break  # and all before it
             for number, part in segment.parts:
-                if part.offset is not None and part.offset + part.size <= written:
+                if part.data is not None and part.offset is not None and part.offset + part.size <= written:
                     part.data = None
-                    self._origin.media.pop(self._url(rendition, f"p{number}.m4s"), None)
+                    self._origin.media.pop(self._url(rendition, part_name(number)), None)
+            segment.on_disk = not segment.chunks
 
     def _forget(self, rendition: Rendition, segment: Segment) -> None:
         for number, _ in segment.parts:
-            self._origin.media.pop(self._url(rendition, f"p{number}.m4s"), None)
+            self._origin.media.pop(self._url(rendition, part_name(number)), None)
+        left = rendition.retired[0][1] if rendition.retired else rendition.segments[0] if rendition.segments else None
+        oldest = segment.opened.init_version
+        if left is not None and left.opened.init_version > oldest:  # no segment needs that init segment any more
+            for version in [version for version in rendition.inits if version <= oldest]:
+                del rendition.inits[version]
+                self._origin.media.pop(self._url(rendition, f"init{version}.mp4"), None)
 
     def close(self) -> None:
         """Take every name of this session out of the tables."""
@@ -188,10 +209,9 @@ class LiveProgram:
         self._multivariant = {}
         for rendition in self.renditions.values():
             rendition.end()
+        for rendition in self.renditions.values():
             rendition.wake()
-            for pending in rendition.hinted:
-                pending.resolve(self._origin.gone)
-            rendition.hinted = []
+            rendition.serve_hinted(GONE)
         if recording is None:
             # The file is deleted: what was only there cannot be had any more.
             self.recorder = None
@@ -201,15 +221,14 @@ class LiveProgram:
 
     # -- what viewers get ---------------------------------------------------------------------------------------
 
+    def _etag(self, rendition: Rendition, name: object) -> str:
+        return f"{self._base.decode()}{rendition.name}/{name}"
+
     def _url(self, rendition: Rendition, name: str) -> bytes:
         return self._base + f"{rendition.name}/{name}".encode()
 
     def _reports(self, me: Rendition) -> Iterator[str]:
-        return (
-            other.report
-            for other in self.renditions.values()
-            if other is not me and other.segments and other.part_target_s
-        )
+        return (other.report for other in self.renditions.values() if other is not me and other.playable)
 
     def multivariant(self, view: str, *, dvr: bool) -> str:
         """The multivariant playlist for a viewing session; `dvr`: of the whole session so far."""
@@ -225,7 +244,7 @@ class LiveProgram:
         return text.replace("?s=@", f"?s={view}")
 
     def _listed(self) -> list[Rendition]:
-        return [rendition for rendition in self.renditions.values() if rendition.segments]
+        return [rendition for rendition in self.renditions.values() if rendition.playable]
 
     def newest_sync(self) -> tuple[bytes, bytes] | None:
         """Init segment and a fragment that starts with a sync sample, of the first video track; None without one."""
@@ -244,29 +263,11 @@ class LiveProgram:
     @property
     def viewer_seconds(self) -> float:
         """Seconds watched so far by all viewing sessions."""
-        return self.views.seconds()
+        return self.views.seconds(time.monotonic())
 
     def segment_response(self, rendition: Rendition, segment: Segment) -> Response | None:
         """A whole segment from memory, uncopied; None where it is on disk."""
-        chunks = tuple(part.data for _, part in segment.parts if part.data is not None)
+        chunks = segment.chunks
         if len(chunks) != len(segment.parts):
             return None
-        return media_response(chunks, f"{self._base.decode()}{rendition.name}/{segment.msn}")
-
-
-def multivariant_of(tracks: Sequence[tuple[str, Track, int, int]], base: str, playlist: str) -> str:
-    """A multivariant playlist of (name, track, peak bit rate, average bit rate) tracks."""
-    variants: list[lines.Variant] = []
-    audio: list[lines.AudioRendition] = []
-    for name, track, peak, average in tracks:
-        uri, config = f"{base}{name}/{playlist}", track.config
-        if isinstance(config, VideoConfig):
-            rate = float(config.frame_rate) if config.frame_rate else 0.0
-            variants.append(lines.Variant(uri, config.codecs, peak, average, config.width, config.height, rate))
-        else:
-            assert isinstance(config, AudioConfig)
-            label = track.name or (track.language if track.language != "und" else f"Audio {len(audio) + 1}")
-            audio.append(
-                lines.AudioRendition(uri, label, track.language, config.channels, config.codecs, peak, average)
-            )
-    return lines.multivariant(variants, audio)
+        return media_response(chunks, self._etag(rendition, f"{segment.msn}.m4s"))

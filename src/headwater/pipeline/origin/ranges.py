@@ -7,18 +7,27 @@ from headwater.pipeline.origin.response import Response, plain
 
 DIGITS_LIMIT = 15
 
+NONE_MATCH_LIMIT = 4096
+"""Bytes of If-None-Match that are read: more than a hundred tags of ours."""
+
 
 def conditional(request: Request, response: Response) -> Response:
-    """The response to a request that may carry If-None-Match or Range."""
-    none_match = request.header(b"if-none-match")
-    if none_match is not None and response.status == 200:
-        etag = response.header("etag")
-        if etag is not None and matches(none_match, etag.encode()):
-            kept = [(name, value) for name, value in response.headers if name in ("etag", "cache-control", "vary")]
-            return Response(304, kept, ())
-    wanted = request.header(b"range")
-    if wanted is None or response.status != 200 or response.header("accept-ranges") is None:
+    """The response to a request that may carry If-None-Match or Range. Hot."""
+    if response.status != 200:
         return response
+    none_match = request.header(b"if-none-match")
+    if none_match is not None and response.etag and matches(none_match, response.etag):
+        kept = [(name, value) for name, value in response.headers if name in ("cache-control", "vary")]
+        return Response(304, kept, (), etag=response.etag.decode())
+    if not response.ranged:
+        return response
+    wanted = request.header(b"range")
+    # Range is defined for GET alone (14.2).
+    if wanted is None or request.method != b"GET":
+        return response
+    condition = request.header(b"if-range")
+    if condition is not None and condition != response.etag:
+        return response  # a date, or the tag of something else: the whole body is always right (13.1.5)
     return partial(wanted, response)
 
 
@@ -26,7 +35,7 @@ def matches(none_match: bytes, etag: bytes) -> bool:
     """Whether an If-None-Match list holds an entity tag, compared weakly (RFC 9110, 13.1.2)."""
     if none_match.strip() == b"*":
         return True
-    return any(tag.strip().removeprefix(b"W/") == etag for tag in none_match[:4096].split(b","))
+    return any(tag.strip().removeprefix(b"W/") == etag for tag in none_match[:NONE_MATCH_LIMIT].split(b","))
 
 
 def partial(wanted: bytes, response: Response) -> Response:
@@ -47,10 +56,21 @@ def partial(wanted: bytes, response: Response) -> Response:
         start, end = max(0, size - int(last)), size - 1
     if start >= size or start > end:
         return plain(416, "The range lies beyond the end.", ("content-range", f"bytes */{size}"))
-    kept = [(n, v) for n, v in response.headers if n in ("content-type", "cache-control", "date", "etag")]
+    kept = [(name, value) for name, value in response.headers if name in ("content-type", "cache-control")]
     kept.append(("content-range", f"bytes {start}-{end}/{size}"))
-    kept.append(("accept-ranges", "bytes"))
-    return Response(206, kept, (response.body[start : end + 1],))
+    return Response(206, kept, _cut(response.chunks, start, end + 1), etag=response.etag.decode(), ranged=True)
+
+
+def _cut(chunks: tuple[bytes, ...], start: int, end: int) -> tuple[bytes, ...]:
+    """Bytes `start` to `end` of joined chunks; chunks that are wholly wanted are not copied."""
+    kept: list[bytes] = []
+    for chunk in chunks:
+        if end <= 0:
+            break
+        if start < len(chunk):
+            kept.append(chunk[max(0, start) : end])
+        start, end = start - len(chunk), end - len(chunk)
+    return tuple(kept)
 
 
 def _number(digits: bytes) -> bool:

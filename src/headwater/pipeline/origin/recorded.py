@@ -6,9 +6,12 @@ import gzip
 from collections.abc import Iterator
 
 from headwater.media.cmaf import InitSegment
+from headwater.pipeline.origin.multivariant import multivariant_of
 from headwater.pipeline.origin.response import PLAYLIST, Response
 from headwater.pipeline.recorder.recording import RecordedSegment, RecordedTrack, Recording
 from headwater.protocols.m3u8 import lines
+
+GZIP_LEVEL = 5
 
 
 class RecordedProgram:
@@ -22,7 +25,8 @@ class RecordedProgram:
             number = sum(name[0] == kind for name in self.tracks)
             self.tracks[f"{kind}{number}"] = track
         self._by_msn: dict[str, dict[int, RecordedSegment]] = {}
-        self._playlists: dict[str, bytes] = {}
+        self._playlists: dict[tuple[str, bool], Response] = {}
+        self._discontinuities = {s.msn for t in recording.tracks for s in t.segments if s.discontinuity}
 
     def segment(self, name: str, msn: int) -> RecordedSegment | None:
         track = self.tracks.get(name)
@@ -38,41 +42,46 @@ class RecordedProgram:
         return init.data if init is not None else None
 
     def multivariant(self, base: str, playlist: str) -> str:
-        from headwater.pipeline.origin.program import multivariant_of
-
         return multivariant_of(
             [(name, _newest(track).track, *bit_rates(track)) for name, track in self.tracks.items() if track.segments],
             base,
             playlist,
         )
 
+    def prepared(self, name: str, *, compressed: bool) -> Response | None:
+        """The media playlist of a track, if it has been made already."""
+        return self._playlists.get((name, compressed))
+
     def playlist(self, name: str, *, compressed: bool) -> Response | None:
-        """The media playlist of a track."""
+        """The media playlist of a track. Of a whole day it has megabytes: make it in a thread."""
+        response = self._playlists.get((name, compressed))
         track = self.tracks.get(name)
-        if track is None or not track.segments:
-            return None
-        body = self._playlists.get(name)
-        if body is None:
-            body = self._playlists[name] = "".join(self._lines(track)).encode()
+        if response is not None or track is None or not track.segments:
+            return response
         age = 60 if self.recording.complete else 1
         headers = [
             ("content-type", PLAYLIST),
             ("cache-control", f"public, max-age={age}"),
             ("vary", "accept-encoding"),
-            ("etag", f'"{track.segments[-1].msn}.{len(track.segments)}{int(compressed)}"'),
         ]
         if compressed:
-            body = gzip.compress(body, 5, mtime=0)
+            plain = self.playlist(name, compressed=False)
+            assert plain is not None
+            body = gzip.compress(plain.body, GZIP_LEVEL, mtime=0)
             headers.append(("content-encoding", "gzip"))
-        return Response(200, headers, (body,))
+        else:
+            body = "".join(self._lines(track)).encode()
+        kind = f"{'c' if self.recording.complete else 'o'}{'z' if compressed else 'p'}"
+        etag = f'"{track.segments[-1].msn}.{len(track.segments)}{kind}"'
+        response = self._playlists[name, compressed] = Response(200, headers, (body,), etag=etag)
+        return response
 
     def _lines(self, track: RecordedTrack) -> Iterator[str]:
         timescale = _newest(track).timescale
         longest = max(round(segment.duration / timescale) for segment in track.segments)
         target = max(self.recording.target_duration_s, longest, 1)
         yield lines.plain_header(target, "VOD" if self.recording.complete else "EVENT")
-        first = track.segments[0]
-        yield lines.sequence(first.msn, 0)
+        yield lines.sequence(track.segments[0].msn, self._discontinuity_sequence(track))
         version = None
         for segment in track.segments:
             if segment.discontinuity:
@@ -85,6 +94,12 @@ class RecordedProgram:
             yield lines.segment(segment.duration / timescale, f"{segment.msn}.m4s", gap=gap)
         if self.recording.complete:
             yield "#EXT-X-ENDLIST\n"
+
+    def _discontinuity_sequence(self, track: RecordedTrack) -> int:
+        """Counted as the live playlists do: from zero, for all tracks at once, so that a track that came late agrees
+        with the others (RFC 8216bis, 6.2.1)."""
+        first = track.segments[0].msn
+        return sum(msn < first for msn in self._discontinuities)
 
 
 def bit_rates(track: RecordedTrack) -> tuple[int, int]:

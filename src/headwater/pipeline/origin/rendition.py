@@ -11,11 +11,11 @@ import gzip
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 
 from headwater.media.cmaf import InitSegment, Part, SegmentClosed, SegmentOpened
-from headwater.pipeline.origin.blocking import Directives, Edge, Verdict, decide
-from headwater.pipeline.origin.response import IMMUTABLE, MP4, PLAYLIST, Pending, Response, plain
+from headwater.pipeline.origin.blocking import Edge, Verdict, decide
+from headwater.pipeline.origin.response import BUSY, EXPIRED, PLAYLIST, Pending, Response
+from headwater.pipeline.origin.segment import Segment, insert_map
 from headwater.protocols.m3u8 import lines
 
 PARTS_LISTED_TARGETS = 3
@@ -25,33 +25,6 @@ SKIP_TARGETS = 6
 """CAN-SKIP-UNTIL in target durations (4.4.3.8)."""
 
 GZIP_LEVEL = 5
-
-
-class Segment:
-    """A listed segment: facts and its ready-made lines. Durations in ticks."""
-
-    __slots__ = ("closed", "duration", "independent", "lines_with_parts", "opened", "parts", "without_parts")
-
-    def __init__(self, opened: SegmentOpened) -> None:
-        self.opened = opened
-        self.parts: list[tuple[int, Part]] = []
-        self.closed = False
-        self.duration = 0
-        self.independent = True
-        self.lines_with_parts = ""
-        self.without_parts = ""
-
-    @property
-    def msn(self) -> int:
-        return self.opened.msn
-
-    @property
-    def size(self) -> int:
-        return sum(part.size for _, part in self.parts)
-
-    @property
-    def in_memory(self) -> bool:
-        return all(part.data is not None for _, part in self.parts)
 
 
 class Rendition:
@@ -81,8 +54,10 @@ class Rendition:
         self._part_limit = 3
         self._discontinuity_sequence = 0
         self._dependent = 0
-        self._lines: dict[bool, str] = {}
+        self._longest_part = 0
+        self._version = 0
         self._prepared: dict[tuple[bool, bool, bool], Response] = {}
+        self._edge: Edge | None = None
         self._header = ""
         self._bits = 0
         self._ticks = 0
@@ -108,41 +83,38 @@ class Rendition:
         if not self.segments:
             self._discontinuity_sequence = discontinuity_sequence - opened.discontinuity
         previous = self.segments[-1] if self.segments else None
-        segment = Segment(opened)
         head = "#EXT-X-DISCONTINUITY\n" if opened.discontinuity else ""
         if previous is None or previous.opened.init_version != opened.init_version:
             head += lines.init_section(f"init{opened.init_version}.mp4")
         head += lines.program_date_time(opened.program_date_time_ms)
-        segment.lines_with_parts = segment.without_parts = head
-        self.segments.append(segment)
+        self.segments.append(Segment(opened, head))
+        self._stale()
 
     def add_part(self, part: Part) -> str:
         """Take a part; returns its name."""
         segment = self.segments[-1]
         number, self._part_count = self._part_count, self._part_count + 1
-        if not segment.parts:
-            segment.independent = part.independent
-            self._dependent += not part.independent
-        segment.parts.append((number, part))
+        self._dependent += not segment.parts and not part.independent
+        self._longest_part = max(self._longest_part, part.duration)
         name = part_name(number)
-        segment.lines_with_parts += lines.part(part.duration / self.timescale, name, independent=part.independent)
+        line = lines.part(part.duration / self.timescale, name, independent=part.independent)
+        segment.add(number, part, line)
         self._stale()
         return name
 
     def close_segment(self, closed: SegmentClosed) -> None:
+        """The newest segment is complete; one without a part is a gap."""
         segment = self.segments[-1]
-        segment.closed = True
-        segment.duration = closed.duration
-        ending = lines.segment(closed.duration / self.timescale, f"{closed.msn}.m4s")
-        segment.lines_with_parts += ending
-        segment.without_parts += ending
+        segment.close(closed.duration, self.timescale)
+        self._stale()
+        if not segment.parts:
+            return
         bits = 8 * segment.size
         self._bits += bits
         self._ticks += closed.duration
         # A segment of a blink says nothing of the rate: RFC 8216bis measures segments of half a target or more.
         if closed.duration * 2 >= self.target_duration_s * self.timescale and closed.duration:
             self._peak_bps = max(self._peak_bps, bits * self.timescale // closed.duration)
-        self._stale()
 
     def drop_oldest(self, now: float) -> Segment:
         """Take the oldest segment off the playlist; it can be had for a while."""
@@ -158,20 +130,27 @@ class Rendition:
         """No part will come any more: ENDLIST."""
         self.ended = True
         if self.segments and not self.segments[-1].closed:
-            self.segments.pop()
+            segment = self.segments.pop()
+            self._dependent -= not segment.independent
         self._stale()
 
     def _stale(self) -> None:
+        self._version += 1
+        self._edge = None
         if self._prepared:
             self._prepared = {}
-        if self._lines:
-            self._lines = {}
 
     # -- facts --------------------------------------------------------------------------------------------------
 
     @property
     def edge(self) -> Edge:
         """How far the playlist reaches; an open segment counts from its first part on."""
+        edge = self._edge
+        if edge is None:
+            edge = self._edge = self._find_edge()
+        return edge
+
+    def _find_edge(self) -> Edge:
         if not self.segments:
             return Edge(-1, 0, closed=False, last_closed_parts=0)
         newest = self.segments[-1]
@@ -179,14 +158,23 @@ class Rendition:
         return Edge(newest.msn, len(newest.parts), newest.closed, before, self._part_limit)
 
     @property
+    def playable(self) -> bool:
+        """A playlist can be shown."""
+        return bool(self.segments) and self.part_target_s > 0
+
+    @property
+    def longest_part_s(self) -> float:
+        return self._longest_part / self.timescale
+
+    @property
     def next_part(self) -> str:
         return part_name(self._part_count)
 
     @property
     def report(self) -> str:
-        """This rendition in another's playlist."""
+        """This rendition in another's playlist: its newest part, or newest segment where that is a gap."""
         newest = self.segments[-1]
-        if not newest.parts and len(self.segments) > 1:
+        if not newest.listed and len(self.segments) > 1:
             newest = self.segments[-2]
         return lines.rendition_report(f"../{self.name}/live.m3u8", newest.msn, max(0, len(newest.parts) - 1))
 
@@ -201,49 +189,44 @@ class Rendition:
 
     @property
     def listed_s(self) -> float:
-        return sum(segment.duration for segment in self.segments) / self.timescale
+        return sum(segment.duration for segment in self.segments if segment.closed) / self.timescale
 
     # -- playlists ----------------------------------------------------------------------------------------------
 
-    def playlist(self, directives: Directives, *, compressed: bool) -> Response:
-        """The playlist as it is now."""
-        blocking = directives.msn >= 0 and not self.ended
-        key = (directives.skip and not self.ended, compressed, blocking)
+    def playlist(self, *, skip: bool, blocking: bool, compressed: bool) -> Response:
+        """The playlist as it is now: a delta update, cacheable as the answer to a blocking reload, in gzip. Hot."""
+        key = (skip, blocking, compressed)
         response = self._prepared.get(key)
         if response is None:
             response = self._prepared[key] = self._prepare(*key)
         return response
 
-    def _prepare(self, skip: bool, compressed: bool, blocking: bool) -> Response:
-        body = self._render(skip).encode()
-        # Blocking responses name what they hold, so they can be kept long; others go stale within a part or two.
-        age = SKIP_TARGETS * self.target_duration_s if blocking else max(1, self.target_duration_s // 2)
-        edge = self.edge
+    def _prepare(self, skip: bool, blocking: bool, compressed: bool) -> Response:
+        if self.ended and (skip or blocking):
+            return self.playlist(skip=False, blocking=False, compressed=compressed)  # directives are ignored (6.2.5)
+        # A blocking response holds at least what was asked for and can be kept long; others go stale within a part.
+        age = SKIP_TARGETS * self.target_duration_s if blocking else self.target_duration_s // 2
         headers = [
             ("content-type", PLAYLIST),
             ("cache-control", f"public, max-age={age}"),
-            ("date", formatdate(usegmt=True)),
             ("vary", "accept-encoding"),
-            ("etag", f'"{edge.msn}.{edge.parts}.{int(edge.closed)}{int(skip)}{int(compressed)}{int(self.ended)}"'),
         ]
+        kind = f"{'s' if skip else 'f'}{'z' if compressed else 'p'}"
         if compressed:
-            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+            plain = self.playlist(skip=skip, blocking=blocking, compressed=False)
+            body = gzip.compress(plain.body, GZIP_LEVEL, mtime=0)
             headers.append(("content-encoding", "gzip"))
-        return Response(200, headers, (body,))
+        else:
+            body = "".join(self._lines(skip)).encode()
+        return Response(200, headers, (body,), etag=f'"{self._version}{kind}"')
 
-    def _render(self, skip: bool) -> str:
-        rendered = self._lines.get(skip)
-        if rendered is None:
-            rendered = self._lines[skip] = "".join(self._parts_of_playlist(skip))
-        return rendered
-
-    def _parts_of_playlist(self, skip: bool) -> Iterator[str]:
+    def _lines(self, skip: bool) -> Iterator[str]:
         segments = list(self.segments)
         yield lines.plain_header(self.target_duration_s, None) if self.ended else self._header
         yield lines.sequence(segments[0].msn if segments else 0, self._discontinuity_sequence)
         if self._dependent == 0:
             yield "#EXT-X-INDEPENDENT-SEGMENTS\n"
-        first = self._skippable(segments) if skip else 0
+        first = self._beyond(segments, SKIP_TARGETS) if skip else 0
         if first > 0:
             yield lines.skip(first)
         yield from self._segment_lines(segments, first, needs_map=first == 0)
@@ -254,87 +237,71 @@ class Rendition:
         yield from self.reports()
 
     def _segment_lines(self, segments: list[Segment], first: int, *, needs_map: bool) -> Iterator[str]:
-        parts_from = self._parts_from(segments)
+        parts_from = self._beyond(segments, PARTS_LISTED_TARGETS)
         for index in range(first, len(segments)):
             segment = segments[index]
-            if not segment.parts:
+            if not segment.listed:
                 continue  # opened, and nothing in it yet: it has no line to stand for it
             text = segment.without_parts if self.ended or index < parts_from else segment.lines_with_parts
             if needs_map and "#EXT-X-MAP" not in text:
-                text = _insert_map(text, segment.opened.init_version)
+                text = insert_map(text, segment.opened.init_version)
             needs_map = False
             yield text
 
-    def _parts_from(self, segments: list[Segment]) -> int:
-        """Index of the oldest segment whose parts are listed."""
-        limit, total, index = PARTS_LISTED_TARGETS * self.target_duration_s * self.timescale, 0, len(segments)
-        while index > 0:
-            total += segments[index - 1].duration if segments[index - 1].closed else _so_far(segments[index - 1])
-            index -= 1
-            if total >= limit:
-                break
-        return index
+    def _beyond(self, segments: list[Segment], targets: int) -> int:
+        """How many of the oldest segments end more than this many target durations before the playlist's end.
 
-    def _skippable(self, segments: list[Segment]) -> int:
-        """How many of the oldest segments a delta update leaves out (RFC 8216bis, 6.2.5.1)."""
-        limit, total, index = SKIP_TARGETS * self.target_duration_s * self.timescale, 0, len(segments)
+        They are what a delta update skips (RFC 8216bis, 6.2.5.1), and what is listed without its parts (6.2.2).
+        """
+        limit, total, index = targets * self.target_duration_s * self.timescale, 0, len(segments)
         while index > 0 and total < limit:
             index -= 1
-            total += segments[index].duration if segments[index].closed else _so_far(segments[index])
+            total += segments[index].duration
         return index
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
-    def wake(self, hinted: Response | None = None) -> None:
-        """Answer who waited for what has just come. Hot: thousands of viewers wait for the same part."""
-        if hinted is not None and self.hinted:
-            for pending in self.hinted:
-                pending.resolve(hinted)
-            self.hinted = []
-        if not self.waiting:
+    def serve_hinted(self, response: Response) -> None:
+        """Answer who asked for the part that has just come."""
+        hinted, self.hinted = self.hinted, []
+        for pending in hinted:
+            pending.resolve(response)
+
+    def wake(self) -> None:
+        """Answer who waited for what the playlist now holds. Hot: thousands of viewers wait for the same part."""
+        waiting = self.waiting
+        if not waiting:
             return
-        edge, waiting = self.edge, self.waiting
+        edge, ended = self.edge, self.ended
         self.waiting = still = []
+        asked, waits = (-2, -2), False
         for pending in waiting:
             if pending.gone:
                 continue
-            if not self.ended and decide(edge, pending.msn, pending.part) is Verdict.WAIT:
+            if (pending.msn, pending.part) != asked:
+                asked = (pending.msn, pending.part)
+                waits = not ended and decide(edge, *asked) is Verdict.WAIT
+            if waits:
                 still.append(pending)
             else:
-                pending.resolve(pending.make())
+                pending.resolve(self.playlist(skip=pending.skip, blocking=True, compressed=pending.compressed))
 
     def expire(self, now: float) -> None:
         """Answer 503 who has waited for three target durations (6.2.5.2), and forget who is gone."""
         for pendings in (self.waiting, self.hinted):
             for pending in pendings:
                 if now >= pending.deadline:
-                    pending.resolve(plain(503, "Nothing new came in time.", ("retry-after", "1")))
+                    pending.resolve(EXPIRED)
         self.waiting = [pending for pending in self.waiting if not pending.gone]
         self.hinted = [pending for pending in self.hinted if not pending.gone]
 
-
-def _so_far(segment: Segment) -> int:
-    return sum(part.duration for _, part in segment.parts)
-
-
-def _insert_map(text: str, init_version: int) -> str:
-    """EXT-X-MAP before the first segment that is listed, behind its EXT-X-DISCONTINUITY."""
-    tag = "#EXT-X-DISCONTINUITY\n"
-    head = tag if text.startswith(tag) else ""
-    return head + lines.init_section(f"init{init_version}.mp4") + text[len(head) :]
+    def dismiss(self) -> None:
+        """Answer everybody who waits that the server stops."""
+        waiting, self.waiting = [*self.waiting, *self.hinted], []
+        self.hinted = []
+        for pending in waiting:
+            pending.resolve(BUSY)
 
 
 def part_name(number: int) -> str:
     return f"p{number}.m4s"
-
-
-def media_response(data: tuple[bytes, ...], etag: str) -> Response:
-    """An immutable piece of media."""
-    headers = [
-        ("content-type", MP4),
-        ("cache-control", IMMUTABLE),
-        ("date", formatdate(usegmt=True)),
-        ("etag", f'"{etag}"'),
-        ("accept-ranges", "bytes"),
-    ]
-    return Response(200, headers, data)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+ACCEPT_LIMIT = 256
+"""Bytes of Accept-Encoding that are read; browsers send some 25."""
+
 
 class Request(Protocol):
     """Bytes as they came; names of headers in lower case.
@@ -12,13 +15,15 @@ class Request(Protocol):
         method: `GET`, `HEAD`, `OPTIONS`, ...
         path: Without the query, not decoded: everything of ours is plain ASCII.
         query: Without the question mark; empty where there is none.
-        remote: The viewer's address without port; used only salted and hashed.
     """
 
     method: bytes
     path: bytes
     query: bytes
-    remote: str
+
+    @property
+    def remote(self) -> str:
+        """The viewer's address without port; used only salted and hashed."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that name, trimmed."""
@@ -56,3 +61,17 @@ def query_value(query: bytes, name: bytes) -> bytes | None:
     start = at + len(name) + 1
     end = query.find(b"&", start)
     return query[start : end if end >= 0 else None]
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether gzip is listed in Accept-Encoding with a weight above 0 (RFC 9110, 12.5.3)."""
+    accepted = request.header(b"accept-encoding")
+    if accepted is None or b"gzip" not in accepted:
+        return False
+    if b"=" not in accepted:
+        return True
+    for coding in accepted[:ACCEPT_LIMIT].split(b","):
+        name, _, weight = coding.partition(b";")
+        if name.strip().lower() == b"gzip":
+            return weight.replace(b" ", b"").lower().strip(b"0.") != b"q="
+    return False

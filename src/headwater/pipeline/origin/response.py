@@ -18,32 +18,56 @@ COMMON: tuple[tuple[str, str], ...] = (
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
+BODILESS = (204, 304)
+"""Statuses without a body, and so without Content-Length: RFC 9110 (8.6) forbids it in a 204, and a 304's would have
+to be that of the 200."""
+
 
 class Response:
     """A whole HTTP response.
 
     Attributes:
         status: HTTP status.
-        headers: Lower-case names; content-length is among them.
+        headers: Lower-case names; content-length is among them, date is not: each shell adds its own.
         chunks: The body, in pieces that are written in one go: a segment is its parts, uncopied.
+        size: Bytes of the body.
+        etag: The entity tag with its quotes, empty where there is none.
+        ranged: Byte ranges of it can be had.
     """
 
-    __slots__ = ("_head", "chunks", "headers", "size", "status")
+    __slots__ = ("_date", "_head", "chunks", "etag", "headers", "ranged", "size", "status")
 
-    def __init__(self, status: int, headers: list[tuple[str, str]], chunks: tuple[bytes, ...]) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        chunks: tuple[bytes, ...],
+        *,
+        etag: str = "",
+        ranged: bool = False,
+    ) -> None:
         self.status = status
         self.chunks = chunks
+        self.etag = etag.encode()
+        self.ranged = ranged
         self.size = sum(map(len, chunks))
-        self.headers = [*headers, *COMMON, ("content-length", str(self.size))]
-        self._head: bytes | None = None
+        self.headers = [*headers, *COMMON]
+        if etag:
+            self.headers.append(("etag", etag))
+        if ranged:
+            self.headers.append(("accept-ranges", "bytes"))
+        if status not in BODILESS:
+            self.headers.append(("content-length", str(self.size)))
+        self._date: bytes | None = None
+        self._head = b""
 
-    @property
-    def head(self) -> bytes:
-        """Status line and headers for HTTP/1.1, through the empty line."""
-        if self._head is None:
+    def head(self, date: bytes) -> bytes:
+        """Status line and headers for HTTP/1.1, through the empty line; written anew when the date is another."""
+        if self._date is not date:
             lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
             lines += [f"{name}: {value}" for name, value in self.headers]
-            self._head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+            self._head = b"\r\ndate: ".join(("\r\n".join(lines).encode("latin-1"), date)) + b"\r\n\r\n"
+            self._date = date
         return self._head
 
     @property
@@ -66,28 +90,62 @@ def json_text(text: str) -> Response:
     return Response(200, [("content-type", JSON), ("cache-control", "no-store")], (text.encode(),))
 
 
+def media_response(data: tuple[bytes, ...], etag: str) -> Response:
+    """An immutable piece of media."""
+    headers = [("content-type", MP4), ("cache-control", IMMUTABLE)]
+    return Response(200, headers, data, etag=f'"{etag}"', ranged=True)
+
+
+FAILED = plain(500, "The server failed; its log says why.")
+EXPIRED = plain(503, "Nothing new came in time.", ("retry-after", "1"))
+BUSY = plain(503, "The server is stopping.", ("retry-after", "2"))
+FULL = plain(503, "Too many viewers wait at once.", ("retry-after", "1"))
+
+
 class Pending:
-    """An answer that comes later: the shell sets `deliver`, and `cancel` when its viewer is gone.
+    """An answer that comes later: the shell sets `deliver`, and calls `cancel` when its viewer is gone.
 
     Attributes:
-        msn, part: What is waited for; -1 where it is no blocking reload.
+        msn, part, skip, compressed: What is waited for; of a part that is hinted, nothing.
         deadline: Monotonic seconds at which it is answered 503.
+        release: Called once, when the wait is over, whatever ends it.
+        gone: Answered or cancelled.
     """
 
-    __slots__ = ("deadline", "deliver", "gone", "make", "msn", "part")
+    __slots__ = ("compressed", "deadline", "deliver", "gone", "msn", "part", "release", "skip")
 
-    def __init__(self, msn: int, part: int, deadline: float, make: Callable[[], Response]) -> None:
+    def __init__(
+        self,
+        deadline: float,
+        release: Callable[[], None] | None = None,
+        *,
+        msn: int = -1,
+        part: int = -1,
+        skip: bool = False,
+        compressed: bool = False,
+    ) -> None:
         self.msn = msn
         self.part = part
+        self.skip = skip
+        self.compressed = compressed
         self.deadline = deadline
-        self.make = make
+        self.release = release
         self.deliver: Callable[[Response], None] | None = None
         self.gone = False
 
     def resolve(self, response: Response) -> None:
-        if not self.gone and self.deliver is not None:
-            self.gone = True
+        """Answer it. Hot: thousands wait for the same part."""
+        if self.gone:
+            return
+        self.gone = True
+        if self.release is not None:
+            self.release()
+        if self.deliver is not None:
             self.deliver(response)
 
     def cancel(self) -> None:
-        self.gone = True
+        """The viewer is gone. Whoever keeps the list of those who wait drops it in time."""
+        if not self.gone:
+            self.gone = True
+            if self.release is not None:
+                self.release()

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
-from headwater.pipeline.origin.origin import Answer, Origin
-from headwater.pipeline.origin.response import Pending, Response, plain
+from granian._granian import RSGIProtocolClosed as ProtocolClosed
+
+from headwater.pipeline.origin.asgi import AsgiApp
+from headwater.pipeline.origin.origin import Origin
+from headwater.pipeline.origin.response import FAILED, Response
+from headwater.pipeline.origin.waiting import waited
 
 log = logging.getLogger("headwater.origin")
-
-AsgiApp = Callable[..., Awaitable[None]]
-FAILED = plain(500, "The server failed; its log says why.")
 
 
 class RsgiRequest:
     """An RSGI scope as the origin reads it."""
 
-    __slots__ = ("_headers", "method", "path", "query", "remote")
+    __slots__ = ("_client", "_headers", "method", "path", "query")
 
     def __init__(self, scope: Any) -> None:
         self.method = scope.method.encode()
         self.path = scope.path.encode("utf-8", "replace")
         self.query = scope.query_string.encode("utf-8", "replace")
-        self.remote = scope.client.rpartition(":")[0]
+        self._client = scope.client
         self._headers = scope.headers
+
+    @property
+    def remote(self) -> str:
+        host: str = self._client.rpartition(":")[0]
+        return host
 
     def header(self, name: bytes) -> bytes | None:
         value = self._headers.get(name.decode())
-        return value.encode("latin-1", "replace") if value is not None else None
+        return value.strip().encode("latin-1", "replace") if value is not None else None
 
 
 class RsgiApp:
@@ -44,16 +50,22 @@ class RsgiApp:
         if scope.proto != "http":
             return
         try:
-            answer = self._origin.respond(RsgiRequest(scope))
-            if answer is None:
-                await call_asgi(self._app, scope, protocol)
-                return
-            response = answer if isinstance(answer, Response) else await later(answer, protocol)
+            await self._answer(scope, protocol)
+        except ProtocolClosed:
+            pass  # the viewer is gone
         except Exception:
             log.exception("a request failed: %s", scope.path[:200])
-            response = FAILED
+            protocol.response_bytes(FAILED.status, FAILED.headers, FAILED.body)
+
+    async def _answer(self, scope: Any, protocol: Any) -> None:
+        answer = self._origin.respond(RsgiRequest(scope))
+        if answer is None:
+            await call_asgi(self._app, scope, protocol)
+            return
+        # granian does not cancel a handler whose client is gone.
+        response = answer if isinstance(answer, Response) else await waited(answer, protocol.client_disconnect())
         if response is None:
-            return  # the viewer is gone
+            return
         if scope.method == "HEAD" or not response.chunks:
             protocol.response_empty(response.status, response.headers)
         else:
@@ -66,30 +78,11 @@ class RsgiApp:
         """Nothing either."""
 
 
-async def later(answer: Answer, protocol: Any) -> Response | None:
-    """Wait for an answer, or for the viewer to go: granian does not cancel a handler whose client is gone."""
-    if not isinstance(answer, Pending):
-        assert not isinstance(answer, Response)
-        return await answer
-    loop = asyncio.get_running_loop()
-    delivered: asyncio.Future[Response] = loop.create_future()
-    answer.deliver = lambda response: None if delivered.done() else delivered.set_result(response)
-    gone = asyncio.ensure_future(protocol.client_disconnect())
-    try:
-        await asyncio.wait({delivered, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        if not delivered.done():
-            answer.cancel()
-    return delivered.result() if delivered.done() else None
-
-
 async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
     """Run an ASGI 3 application for an RSGI request."""
     body: AsyncIterator[bytes] = aiter(protocol)
     finished = False
     start: MutableMapping[str, Any] = {}
-    chunks: list[bytes] = []
     stream: Any = None
 
     async def receive() -> dict[str, Any]:
@@ -110,7 +103,7 @@ async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
             return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", [])]
         content, more = message.get("body", b""), message.get("more_body", False)
-        if stream is None and not more and not chunks:
+        if stream is None and not more:
             if content:
                 protocol.response_bytes(start["status"], headers, content)
             else:

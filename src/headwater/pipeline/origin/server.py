@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
+import ssl
 import time
-from collections.abc import Awaitable, Callable
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,20 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from headwater.errors import OperatorError
+from headwater.pipeline.origin.asgi import AsgiApp, OriginFirst
 from headwater.pipeline.origin.http1 import DeliveryProtocol
 from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.origin.rsgi import RsgiApp
 
 log = logging.getLogger("headwater.origin")
 
-AsgiApp = Callable[..., Awaitable[None]]
-
 BACKLOG = 4096
 """Connections that wait to be accepted: a stream that starts brings its viewers within a second."""
 
-SWEEP_S = 1.0
+OPEN_FILES = 65_536
+"""More than `max_connections`, the recordings and the database need."""
+
+SWEEP_S = 0.5
 TLS_START_S = 10.0
 
 
@@ -45,9 +47,14 @@ class HttpServer:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start_http(self, host: str, port: int) -> tuple[str, int]:
-        """Listen without TLS; returns the bound address."""
+        """Listen without TLS; returns the bound address.
+
+        Raises:
+            OSError: it cannot be bound.
+        """
+        allow_connections()
         config = Config(
-            self._app,
+            OriginFirst(self._origin, self._app),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -70,8 +77,15 @@ class HttpServer:
         return bound[0], bound[1]
 
     async def start_https(self, host: str, port: int, certificate: Path, key: Path) -> tuple[str, int]:
-        """Listen with TLS 1.2 or newer, HTTP/1.1 and HTTP/2; returns the bound address."""
-        port = port or _free_port(host)
+        """Listen with TLS 1.2 or newer, HTTP/1.1 and HTTP/2; returns the bound address.
+
+        Raises:
+            OSError: it cannot be bound.
+            OperatorError: certificate and key cannot be used, or nothing listens after all.
+        """
+        allow_connections()
+        await asyncio.to_thread(check_certificate, certificate, key)
+        host, port = await resolve(host, port)
         server = GranianServer(
             RsgiApp(self._origin, self._app),
             address=host,
@@ -97,18 +111,19 @@ class HttpServer:
         """granian says neither that it listens nor why it does not: look."""
         deadline = time.monotonic() + TLS_START_S
         reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        while time.monotonic() < deadline:
-            if task.done():
-                reason = task.exception() if not task.cancelled() else None
-                raise OperatorError(f"cannot serve HTTPS on {host}:{port}: {reason or 'granian stopped'}")
+        while time.monotonic() < deadline and not task.done():
             try:
                 _, writer = await asyncio.open_connection(reachable, port)
             except OSError:
                 await asyncio.sleep(0.02)
                 continue
             writer.close()
-            return
-        raise OperatorError(f"cannot serve HTTPS on {host}:{port}: nothing listens after {TLS_START_S:.0f} s")
+            if not task.done():
+                return
+        why = f"nothing listens after {TLS_START_S:.0f} s"
+        if task.done():
+            why = str((task.exception() if not task.cancelled() else None) or "it stopped")
+        raise OperatorError(f"cannot serve HTTPS on {host}:{port}: {why}")
 
     async def stop(self, grace_s: float) -> None:
         """No new connections; what is under way is answered for at most `grace_s`."""
@@ -125,10 +140,12 @@ class HttpServer:
         for connection in list(self._state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
-        if self._granian:
-            await asyncio.wait([task for _, task in self._granian], timeout=grace_s)
-            for _, task in self._granian:
+        for _, task in self._granian:
+            _, pending = await asyncio.wait([task], timeout=max(0.1, deadline - time.monotonic()))
+            if pending:
                 task.cancel()
+            elif not task.cancelled() and task.exception() is not None:
+                log.error("the HTTPS server failed", exc_info=task.exception())
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -139,32 +156,61 @@ class HttpServer:
             self._sweep(time.monotonic())
 
     def _sweep(self, now: float) -> None:
-        """Close connections that are idle, send half a request, or read nothing; and those over the limit."""
+        """Close connections that are idle, send a request too slowly, or read nothing.
+
+        Nine tenths of the connections are for those who ask for something: beyond it the idle ones go.
+        """
         settings = self._origin.settings
         connections: list[Any] = list(self._state.connections)
-        excess = len(connections) - settings.max_connections
+        excess = len(connections) - settings.max_connections * 9 // 10
         for connection in connections:
             if not isinstance(connection, DeliveryProtocol) or connection.transport is None:
                 continue
-            quiet = now - connection.active_at
-            if connection.stalled:
-                if quiet > settings.stalled_s:
-                    connection.transport.abort()
-            elif connection.head_pending and quiet > settings.head_timeout_s:
+            if connection.overdue(now):
                 connection.transport.abort()
-            elif connection.idle and (quiet > settings.keep_alive_s or excess > 0):
+            elif connection.idle and (excess > 0 or now - connection.active_at > settings.keep_alive_s):
                 excess -= 1
                 connection.transport.close()
 
     def _refresh_date(self) -> None:
-        self._state.default_headers = [
-            (b"date", formatdate(usegmt=True).encode()),
-            (b"server", b"headwater"),
-        ]
+        self._state.default_headers = [(b"date", self._origin.refresh_date()), (b"server", b"headwater")]
 
 
-def _free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def allow_connections() -> None:
+    """As many open files as the system allows this process: the usual soft limit is 1024, and each viewer is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard or hard == resource.RLIM_INFINITY:
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        if wanted > soft >= 0:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """granian would end the thread that serves, without a word.
+
+    Raises:
+        OperatorError: they cannot be read, or do not belong together.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorError(f"the TLS certificate {certificate} with key {key} cannot be used: {error}") from error
+
+
+async def resolve(host: str, port: int) -> tuple[str, int]:
+    """The numeric address that a host names, and a port that is free there.
+
+    granian wants numbers, and shares a port with whoever allows it: two servers would each get half of the viewers.
+
+    Raises:
+        OSError: there is no such host, or the port is taken.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, _, _, _, address = found[0]
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
+        return str(address[0]), int(probe.getsockname()[1])

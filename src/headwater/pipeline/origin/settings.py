@@ -19,7 +19,8 @@ class OriginSettings:
         max_head_bytes: Largest request head; browsers send 1 to 2 KB, CMCD adds less than 1 KB.
         keep_alive_s: An idle connection is closed after this long: longer than any player's reload interval.
         head_timeout_s: A request head must arrive within this time.
-        stalled_s: A connection that reads nothing of what it asked for is cut after this time.
+        body_timeout_s: A request with a body must arrive within this time; the API takes a few KB.
+        stalled_s: What was asked for must be read within this time, all but the last 64 KB.
         max_connections: Connections at once.
         read_threads: Threads that read from disk; each holds one segment at a time.
     """
@@ -33,6 +34,7 @@ class OriginSettings:
     max_head_bytes: int = 16_384
     keep_alive_s: float = 75.0
     head_timeout_s: float = 10.0
+    body_timeout_s: float = 30.0
     stalled_s: float = 60.0
     max_connections: int = 20_000
     read_threads: int = 4
