@@ -16,7 +16,9 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -41,8 +43,12 @@ from headwater.web.routes import routes
 
 log = logging.getLogger("headwater")
 
-DRAIN_S = 8.0
-"""For everything that ends at SIGTERM: below the 10 s after which supervisors kill."""
+DRAIN_S = 7.0
+"""For everything that ends at SIGTERM together; each part is given what is left, and at least `LEAST_S`."""
+
+LEAST_S = 0.3
+GIVE_UP_S = 9.5
+"""After this the process ends whatever hangs: before supervisors kill it at 10 s, and with a word in the log."""
 
 
 class PipelineAuthority:
@@ -84,6 +90,9 @@ async def run(settings: Settings) -> None:
         say_ready(settings.server.ready_file, addresses)
         await stop.wait()
         log.info("draining: open sessions are closed")
+        give_up = threading.Timer(GIVE_UP_S, force_exit)
+        give_up.daemon = True
+        give_up.start()
 
 
 @asynccontextmanager
@@ -92,16 +101,17 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
     server = settings.server
     tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
     async with AsyncExitStack() as stack:
+        drain = Drain(stack)
         stack.enter_context(data_folder(server.data))
         plane = await ControlPlane.open(settings.control)
-        stack.push_async_callback(plane.close, 3.0)
+        drain.later("the control plane", lambda: plane.close(3.0))
         await recover_recordings(server.data, plane)
 
         writer = DiskWriter(settings.recorder) if settings.livestream.disk else None
         if writer is not None:
-            stack.push_async_callback(writer.stop)
+            drain.later("the disk writer", writer.stop)
         thumbnails = Thumbnailer()
-        stack.push_async_callback(thumbnails.stop)
+        drain.later("the thumbnail process", thumbnails.stop)
         directory = PipelineDirectory(plane.playbacks)
         origin = Origin(directory, settings.origin, data_dir=server.data, thumbnail=thumbnails.jpeg)
         livestreams = Livestreams(
@@ -116,10 +126,10 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
 
         pages = Starlette(routes=[Mount(API_PATH, plane.api), *routes(directory)])
         http = HttpServer(origin, pages)
-        stack.push_async_callback(http.stop, 2.0)
+        drain.later("HTTP", lambda: http.stop(2.0))
         ingest = RtmpIngest(livestreams, settings.ingest)
-        stack.push_async_callback(ingest.stop)
-        stack.push_async_callback(livestreams.close)
+        drain.later("ingest", ingest.stop)
+        drain.later("the open sessions", livestreams.close)
 
         livestreams.start()
         addresses = Addresses(http=await bound("http", http.start_http(server.http.host, server.http.port)))
@@ -144,6 +154,36 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise OperatorError(f"the TLS certificate {certificate} with key {key} cannot be used: {error}") from error
     return context
+
+
+class Drain:
+    """Ends the parts one after the other within one deadline; a part that hangs is named and left behind."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._deadline: float | None = None
+
+    def later(self, name: str, end: Callable[[], Awaitable[object]]) -> None:
+        """Call `end` when the server stops, before what was registered earlier."""
+        self._stack.push_async_callback(self._end, name, end)
+
+    async def _end(self, name: str, end: Callable[[], Awaitable[object]]) -> None:
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + DRAIN_S
+        try:
+            async with asyncio.timeout(max(LEAST_S, self._deadline - now)):
+                await end()
+        except TimeoutError:
+            log.error("%s did not end in time", name)
+        except Exception:
+            log.exception("%s did not end properly", name)
+
+
+def force_exit() -> None:
+    """Something hangs at the end: say so and go."""
+    log.error("the server did not drain within %.1f s: it ends by force", GIVE_UP_S)
+    os._exit(1)
 
 
 async def bound(name: str, starting: Awaitable[tuple[str, int]]) -> tuple[str, int]:

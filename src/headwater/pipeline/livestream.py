@@ -42,7 +42,7 @@ from headwater.events import (
 from headwater.media.access_unit import AccessUnit
 from headwater.media.cmaf import Output, PackagerWarning, Playable, SegmentOpened
 from headwater.media.track import Track
-from headwater.pipeline.ingest.gate import Publication, Publisher, PublishRequest
+from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, Publisher, PublishRequest
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.packager import Packager, PackagerSettings
@@ -433,7 +433,7 @@ class Livestreams:
             self._ticker.cancel()
         now_ms = wall_ms()
         for session in list(self._sessions.values()):
-            session.close(now_ms, reason=("NetConnection.Connect.Closed", "The server is shutting down."))
+            session.close(now_ms, reason=(GOING_AWAY, "The server is shutting down."))
         while self._finishing:
             await asyncio.wait(self._finishing)
 

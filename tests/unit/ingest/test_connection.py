@@ -252,12 +252,13 @@ async def test_a_publisher_that_does_not_read_its_answers() -> None:
         publisher.writer.close()
 
 
-async def test_stopping_tells_the_publishers() -> None:
+async def test_stopping_hangs_up_without_a_refusal_so_that_encoders_come_back() -> None:
     async with running() as server:
         publisher = await (await Publisher.open(server.port)).publish()
         await server.ingest.stop()
-        refusal = await publisher.refusal()
-        assert refusal.description == "the server is stopping"
+        with pytest.raises(EOFError):
+            await publisher.until(lambda: False)
+        await publisher.closed()
         assert server.gate.publications[0].ends == [("the server is stopping", False)]
 
 
@@ -265,10 +266,12 @@ async def test_stopping_while_the_gate_decides() -> None:
     async with running() as server:
         server.gate.delay = asyncio.Event()
         publisher = await Publisher.open(server.port)
-        handing_over = asyncio.create_task(publisher.refusal())
+        handing_over = asyncio.create_task(publisher.until(lambda: False))
         await eventually(lambda: bool(server.gate.requests))
         await server.ingest.stop()
-        assert (await handing_over).description == "the server is stopping"
+        with pytest.raises(EOFError):
+            await handing_over
+        await publisher.closed()
 
 
 class TestLimits:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from headwater.errors import HeadwaterError, ProtocolError, PublishRefused, UnsupportedCodec
-from headwater.pipeline.ingest.gate import Publication, PublishRequest
+from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, PublishRequest
 from headwater.pipeline.ingest.stream_key import find_stream_key, without_stream_key
 from headwater.pipeline.ingest.tracks import TrackReader
 from headwater.protocols.rtmp.events import Event, Metadata, PublishEnded, PublishRequested, TimedOut
@@ -120,7 +120,10 @@ class RtmpConnection(asyncio.Protocol):
         if self._publication is not None:
             _log.info("publish closed: remote=%s code=%s reason=%s", self.remote, code, description)
         self._forget()
-        self._refuse(code, description)
+        if code == GOING_AWAY:
+            self._linger()
+        else:
+            self._refuse(code, description)
 
     # called by the listener
 
@@ -141,7 +144,7 @@ class RtmpConnection(asyncio.Protocol):
     def stop(self) -> asyncio.Task[None] | None:
         """The server stops: end the publish, say why, close. Returns a task to wait for, if one runs."""
         self._end("the server is stopping", regular=False)
-        self._refuse("ERR_SERVER_STOPPING", "the server is stopping")
+        self._linger()
         if self._transport is not None:
             self._transport.close()
         if self._admission is not None:

@@ -10,6 +10,9 @@ from headwater.errors import UnsupportedCodec
 from headwater.media.access_unit import AccessUnit
 from headwater.media.track import Track
 
+GOING_AWAY = "NetConnection.Connect.Closed"
+"""The code with which a publisher is closed because the server stops: it is not refused, and should come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
