@@ -7,6 +7,7 @@ percent-encoded or absolute targets, and what was pipelined behind a request of 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from headwater.pipeline.origin.origin import Origin
@@ -47,7 +48,7 @@ class OriginFirst:
         if answer is None:
             await self._app(scope, receive, send)
             return
-        response = await waited(answer, _disconnect(receive))
+        response = await waited(answer, partial(_disconnect, receive))
         if response is not None:
             await _send(response, send, bodiless=scope["method"] == "HEAD")
 

@@ -63,7 +63,7 @@ class RsgiApp:
             await call_asgi(self._app, scope, protocol)
             return
         # granian does not cancel a handler whose client is gone.
-        response = answer if isinstance(answer, Response) else await waited(answer, protocol.client_disconnect())
+        response = answer if isinstance(answer, Response) else await waited(answer, protocol.client_disconnect)
         if response is None:
             return
         if scope.method == "HEAD" or not response.chunks:

@@ -129,9 +129,9 @@ class HttpServer:
         """No new connections; what is under way is answered for at most `grace_s`."""
         for server in self._servers:
             server.close()
-        self._origin.drain()
         for connection in list(self._state.connections):
             connection.shutdown()
+        self._origin.drain()
         for granian, _ in self._granian:
             granian.stop()  # type: ignore[no-untyped-call]
         deadline = time.monotonic() + grace_s

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from headwater.pipeline.origin.origin import Answer
 from headwater.pipeline.origin.response import Pending, Response
 
 
-async def waited(answer: Answer, disconnect: Awaitable[Any]) -> Response | None:
+async def waited(answer: Answer, disconnect: Callable[[], Awaitable[Any]]) -> Response | None:
     """The response to a request; None: the viewer went first.
 
     Args:
-        disconnect: Ends when the viewer is gone. Only what waits for media is given up then: the rest is short.
+        disconnect: Awaits until the viewer is gone. Only what waits for media is given up then: the rest is short.
     """
     if isinstance(answer, Response):
         return answer
@@ -22,7 +22,7 @@ async def waited(answer: Answer, disconnect: Awaitable[Any]) -> Response | None:
         return await answer
     delivered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
     answer.deliver = lambda response: None if delivered.done() else delivered.set_result(response)
-    gone = asyncio.ensure_future(disconnect)
+    gone = asyncio.ensure_future(disconnect())
     try:
         await asyncio.wait((delivered, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -1,0 +1,264 @@
+"""The plain HTTP/1.1 shell, by raw bytes over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.origin.feed import BASE, PLAYBACK_ID
+from tests.unit.origin.serving import Served, Wire, served, wire
+
+PART = f"{BASE}/v0/p3.m4s"
+PLAYLIST = f"{BASE}/v0/live.m3u8"
+NEXT = f"{PLAYLIST}?_HLS_msn=102&_HLS_part=0"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as started:
+        yield started
+
+
+def request(target: str, method: str = "GET", *headers: str, version: str = "1.1", body: bytes = b"") -> bytes:
+    lines = [f"{method} {target} HTTP/{version}", "Host: test", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+MIXED = b"".join(
+    [
+        request(PART, "GET", "Range: bytes=0-99"),
+        request("/page", "POST", "Content-Length: 5", body=b"hello"),
+        request(PLAYLIST, "HEAD"),
+        request("/page"),
+        request(PLAYLIST, "GET", "If-None-Match: *"),
+        request(PART, "POST", "Content-Length: 3", body=b"abc"),
+        request(PLAYLIST, "OPTIONS"),
+        request(f"http://test{PART}", "GET", "Range: bytes=5-6"),
+    ]
+)
+EXPECTED = [206, 200, 200, 200, 304, 405, 204, 206]
+
+
+async def answers(connection: Wire) -> list[tuple[int, bytes]]:
+    got = []
+    for index in range(len(EXPECTED)):
+        status, _, body = await connection.answer(bodiless=index == 2)
+        got.append((status, body))
+    return got
+
+
+async def test_any_two_pieces_give_the_same_answers(server: Served) -> None:
+    """Pipelined requests of the origin's and the application's, cut at every position."""
+    async with wire(server.port) as connection:
+        connection.send(MIXED)
+        whole = await answers(connection)
+    assert [status for status, _ in whole] == EXPECTED
+    assert whole[0][1] == server.feed.bytes_of(1, 100, 3)[:100]
+    assert whole[1][1] == b"page POST 5" and whole[7][1] == server.feed.bytes_of(1, 100, 3)[5:7]
+
+    async def cut(at: int) -> None:
+        async with wire(server.port) as connection:
+            connection.send(MIXED[:at])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
+            connection.send(MIXED[at:])
+            assert await answers(connection) == whole, at
+
+    positions = list(range(1, len(MIXED)))
+    for start in range(0, len(positions), 50):
+        await asyncio.gather(*map(cut, positions[start : start + 50]))
+
+
+async def test_byte_by_byte(server: Served) -> None:
+    async with wire(server.port) as connection:
+        for byte in MIXED:
+            connection.send(bytes((byte,)))
+            await asyncio.sleep(0)
+        assert [status for status, _ in await answers(connection)] == EXPECTED
+
+
+async def test_what_is_pipelined_behind_a_wait_is_answered_behind_it(server: Served) -> None:
+    async with wire(server.port) as connection:
+        connection.send(request(NEXT) + request("/page") + request(PART, "HEAD"))
+        await asyncio.sleep(0.05)
+        server.feed.part()
+        status, _, body = await connection.answer()
+        assert status == 200 and b"p8.m4s" in body
+        assert (await connection.answer())[2] == b"page GET 0"
+        assert (await connection.answer(bodiless=True))[1]["content-length"] == "60000"
+
+
+async def test_the_connection_is_closed_when_asked(server: Served) -> None:
+    for target in (PART, "/page"):
+        for header in ("Connection: close", "connection: Keep-Alive, Close"):
+            async with wire(server.port) as connection:
+                connection.send(request(target, "GET", header))
+                status, headers, _ = await connection.answer()
+                assert status == 200 and headers["connection"] == "close"
+                assert await connection.closed()
+
+
+async def test_a_word_like_close_does_not_close(server: Served) -> None:
+    async with wire(server.port) as connection:
+        for _ in range(2):
+            connection.send(request(PART, "GET", "Connection: x-close-not, keep-alive", "X-Connection: close"))
+            assert (await connection.answer())[0] == 200
+
+
+async def test_http_1_0_is_answered_and_closed(server: Served) -> None:
+    async with wire(server.port) as connection:
+        connection.send(request(PART, version="1.0"))
+        assert len((await connection.answer())[2]) == 60_000
+        assert await connection.closed()
+
+
+async def test_a_wait_on_the_slow_way_ends_too(server: Served) -> None:
+    """HTTP/1.0 goes through the parser; the answer is the same."""
+    async with wire(server.port) as connection:
+        connection.send(request(NEXT, version="1.0"))
+        await asyncio.sleep(0.05)
+        server.feed.part()
+        assert b"p8.m4s" in (await connection.answer())[2]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"get\x00 / HTTP/1.1\r\n\r\n",
+        request(PART, "GET", "Content-Length : 5", body=b"hello"),
+        request(PART, "GET", "Content-Length: 5", "Content-Length: 6", body=b"hello!"),
+        request(PART, "GET", "Transfer-Encoding: chunked", "Content-Length: 3", body=b"abc"),
+        f"GET {PART} HTTP/1.1\r\nHost: test\nX: y\r\n\r\n".encode(),
+    ],
+)
+async def test_what_is_no_request_is_refused_and_closed(server: Served, data: bytes) -> None:
+    async with wire(server.port) as connection:
+        connection.send(data)
+        status, headers, _ = await connection.answer()
+        assert status == 400 and headers["connection"] == "close"
+        assert await connection.closed()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_heads_are_bounded_whole_or_in_pieces(server: Served, method: str) -> None:
+    large = request("/page", method, *(f"X-{k}: {'x' * 1000}" for k in range(40)))
+    for pieces in (1, 40):
+        async with wire(server.port) as connection:
+            size = len(large) // pieces + 1
+            for start in range(0, len(large), size):
+                connection.send(large[start : start + size])
+                await asyncio.sleep(0)
+            assert await refused(connection, 431)
+
+
+async def test_trailers_are_bounded(server: Served) -> None:
+    async with wire(server.port) as connection:
+        connection.send(request("/page", "POST", "Transfer-Encoding: chunked", body=b"0\r\n"))
+        for k in range(60):
+            connection.send(b"X-%d: %s\r\n" % (k, b"x" * 1000))
+            await asyncio.sleep(0)
+        assert await refused(connection, 400)
+
+
+async def refused(connection: Wire, status: int) -> bool:
+    """The answer, unless what was sent after it made the system drop it."""
+    try:
+        assert (await connection.answer())[0] == status
+    except (ConnectionError, asyncio.IncompleteReadError):
+        pass
+    return await connection.closed()
+
+
+async def test_a_viewer_that_does_not_read_is_not_answered_on_and_on(server: Served) -> None:
+    async with wire(server.port) as connection:
+        connection.writer.transport.pause_reading()
+        connection.send(request(PART) * 4000)
+        await asyncio.sleep(0.3)
+        (held,) = server.server._state.connections
+        assert held._stalled
+        assert held.transport.get_write_buffer_size() < 400_000
+        assert len(held._rest) < 600_000
+        connection.writer.transport.resume_reading()
+        for _ in range(200):
+            assert len((await connection.answer())[2]) == 60_000
+
+
+async def test_a_viewer_that_does_not_read_is_cut(tmp_path: Path) -> None:
+    async with served(tmp_path, stalled_s=0.2) as server, wire(server.port) as connection:
+        connection.writer.transport.pause_reading()
+        connection.send(request(PART) * 400)
+        await until(lambda: server.connections == 1)
+        await until(lambda: server.connections == 0)
+
+
+@pytest.mark.parametrize("beginning", [b"GET /page HTT", request("/page", "POST", "Content-Length: 9", body=b"h")])
+async def test_requests_that_never_end_are_cut(tmp_path: Path, beginning: bytes) -> None:
+    async with served(tmp_path, head_timeout_s=0.2, body_timeout_s=0.2) as server, wire(server.port) as connection:
+        for byte in beginning:
+            connection.send(bytes((byte,)))
+        assert await connection.closed()
+
+
+async def test_idle_connections_are_closed(tmp_path: Path) -> None:
+    async with served(tmp_path, keep_alive_s=1) as server, wire(server.port) as connection:
+        connection.send(request(PART))
+        await connection.answer()
+        assert await connection.closed()
+
+
+async def test_connections_are_bounded(tmp_path: Path) -> None:
+    async with served(tmp_path, max_connections=5) as server:
+        wires = [await Wire.open(server.port) for _ in range(9)]
+        await asyncio.sleep(0.1)
+        assert server.connections <= 5
+        for connection in wires:
+            await connection.close()
+
+
+async def test_viewers_that_go_while_they_wait_are_forgotten(server: Served) -> None:
+    rendition = server.feed.program.renditions[1]
+    for target in (NEXT, f"{BASE}/v0/p8.m4s"):
+        async with wire(server.port) as connection:
+            connection.send(request(target))
+            await until(lambda: bool(rendition.waiting or rendition.hinted))
+        await until(lambda: not rendition.waiting and not rendition.hinted)
+    await until(lambda: server.connections == 0)
+
+
+async def test_stopping_answers_who_waits(tmp_path: Path) -> None:
+    async with served(tmp_path) as server, wire(server.port) as connection, wire(server.port) as idle:
+        connection.send(request(NEXT))
+        idle.send(request(PART))
+        await idle.answer()
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(server.server.stop(2.0), 1.5)
+        status, headers, _ = await connection.answer()
+        assert status == 503 and headers["connection"] == "close"
+        assert await connection.closed() and await idle.closed()
+
+
+async def test_odd_paths_are_not_found(server: Served) -> None:
+    names = ("%00", "../x", "\u00e4.m4s", "a/b/c/d", "manifest/x")
+    for target in (*(f"/{PLAYBACK_ID}/{name}" for name in names), f"{PART}/", f"{BASE}/v0/p.m4s", f"{BASE}/v9/p3.m4s"):
+        async with wire(server.port) as connection:
+            connection.send(request(target))
+            assert (await connection.answer())[0] == 404, target
+
+
+async def test_percent_encoding_is_understood(server: Served) -> None:
+    async with wire(server.port) as connection:
+        connection.send(request(PART.replace(".", "%2e").replace("0123", "%30123", 1)))
+        assert len((await connection.answer())[2]) == 60_000
+
+
+async def until(condition: object, within_s: float = 5.0) -> None:
+    for _ in range(int(within_s / 0.01)):
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to it")
