@@ -36,6 +36,9 @@ class Feed:
     """One session with a video track and, unless `audio` is False, an audio track; timescale 1000, parts of 500 ms.
 
     Segments have four parts; the target duration is 2 s. `first_msn` is 100.
+
+    Attributes:
+        offset: Where the next part stands in the recording file; None: nothing records.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Feed:
         self.parts = 0
         self.part_bytes = part_bytes
         self.version = 0
+        self.offset: int | None = None
         self._time = 0
         self.apply(*(InitSegment(track, 0, 1000, b"init of %d" % track.id) for track in self.tracks))
 
@@ -77,9 +81,10 @@ class Feed:
         starts = self.parts == 0 if independent is None else independent
         for track in self.tracks:
             data = self.bytes_of(track.id, self.msn, self.parts)
-            self.apply(
-                Part(track.id, self.msn, self.parts, self._time, duration, starts or track is AUDIO, len(data), data)
-            )
+            independent = starts or track is AUDIO
+            size = len(data)
+            self.apply(Part(track.id, self.msn, self.parts, self._time, duration, independent, size, data, self.offset))
+            self.offset = None if self.offset is None else self.offset + size
         self.parts += 1
         self._time += duration
 

@@ -203,7 +203,7 @@ class DeliveryProtocol(HttpToolsProtocol):
         if len(words) != 3 or words[2] != b"HTTP/1.1" or words[0] not in METHODS:
             return None
         path, _, query = words[1].partition(b"?")
-        if path not in self._origin.media and not is_ours(path):
+        if path not in self._origin.media and (not is_ours(path) or b"%" in path):
             return None
         head = data[line_end:end]
         lower = head.lower()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP2Settings
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server as GranianServer
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -28,10 +28,17 @@ log = logging.getLogger("headwater.origin")
 BACKLOG = 4096
 """Connections that wait to be accepted: a stream that starts brings its viewers within a second."""
 
+H1_BUFFER_BYTES = 65_536
+"""What granian reads ahead of a connection: heads, and bodies in pieces of this size."""
+
+H2_PING_MS, H2_PONG_S = 20_000, 10
+"""An HTTP/2 connection without a word is asked whether its viewer is still there, and cut where no answer comes."""
+
 OPEN_FILES = 65_536
 """More than `max_connections`, the recordings and the database need."""
 
 SWEEP_S = 0.5
+ANSWERS_LEAVE_S = 0.05
 TLS_START_S = 10.0
 
 
@@ -86,6 +93,7 @@ class HttpServer:
         allow_connections()
         await asyncio.to_thread(check_certificate, certificate, key)
         host, port = await resolve(host, port)
+        settings = self._origin.settings
         server = GranianServer(
             RsgiApp(self._origin, self._app),
             address=host,
@@ -94,8 +102,16 @@ class HttpServer:
             http=HTTPModes.auto,
             backlog=BACKLOG,
             # Waiting viewers are requests under way: granian must not push back before our own limit does.
-            backpressure=self._origin.settings.max_waiting,
-            http2_settings=HTTP2Settings(max_concurrent_streams=200),
+            backpressure=settings.max_waiting,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=int(settings.head_timeout_s * 1000), max_buffer_size=H1_BUFFER_BYTES
+            ),
+            http2_settings=HTTP2Settings(
+                max_headers_size=settings.max_head_bytes,
+                max_concurrent_streams=200,
+                keep_alive_interval=H2_PING_MS,
+                keep_alive_timeout=H2_PONG_S,
+            ),
             websockets=False,
             log_enabled=False,
             ssl_cert=certificate,
@@ -132,22 +148,32 @@ class HttpServer:
         for connection in list(self._state.connections):
             connection.shutdown()
         self._origin.drain()
-        for granian, _ in self._granian:
-            granian.stop()  # type: ignore[no-untyped-call]
         deadline = time.monotonic() + grace_s
+        await self._stop_granian(deadline)
         while self._state.connections and time.monotonic() < deadline:  # noqa: ASYNC110 - a set has no event
             await asyncio.sleep(0.02)
         for connection in list(self._state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
-        for _, task in self._granian:
-            _, pending = await asyncio.wait([task], timeout=max(0.1, deadline - time.monotonic()))
-            if pending:
-                task.cancel()
-            elif not task.cancelled() and task.exception() is not None:
-                log.error("the HTTPS server failed", exc_info=task.exception())
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    async def _stop_granian(self, deadline: float) -> None:
+        """Give what was just answered a moment to leave: some clients hear nothing more behind a GOAWAY.
+
+        A viewer that keeps its idle connection is not waited for beyond the deadline. Its task is left to the loop's
+        end: granian's thread reports to it later, and complains where it was cancelled.
+        """
+        stopping, self._granian = self._granian, []
+        if not stopping:
+            return
+        await asyncio.sleep(ANSWERS_LEAVE_S)
+        for granian, _ in stopping:
+            granian.stop()  # type: ignore[no-untyped-call]
+        done, _ = await asyncio.wait([task for _, task in stopping], timeout=max(0.1, deadline - time.monotonic()))
+        for task in done:
+            if not task.cancelled() and task.exception() is not None:
+                log.error("the HTTPS server failed", exc_info=task.exception())
 
     async def _sweep_for_ever(self) -> None:
         while True:
