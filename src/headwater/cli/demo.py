@@ -49,7 +49,9 @@ def demo(
     It listens on ports 8080 (HTTP) and 1935 (RTMP), or on free ones where these are taken, keeps its data in
     `.headwater/`, and publishes a test card to a livestream named Demo. Ctrl-C ends all of it.
     """
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    # Both explicitly: a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     children: list[subprocess.Popen[bytes]] = []
     try:
         _run(data, host, as_json, children)
@@ -57,6 +59,10 @@ def demo(
         _say("stopping ...", as_json)
     finally:
         _stop(children)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _run(data: Path, host: str, as_json: bool, children: list[subprocess.Popen[bytes]]) -> None:
