@@ -6,7 +6,65 @@ from typing import TypeAlias
 
 Bound: TypeAlias = tuple[float | None, float | None]
 
-BOUNDS: dict[str, Bound] = {}
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+BOUNDS: dict[str, Bound] = {
+    "ingest.connections": (1, 100_000),
+    "ingest.unauthenticated_connections": (1, 100_000),
+    "ingest.unauthenticated_per_address": (1, 100_000),
+    "ingest.handshake_timeout_s": (0.1, 60),
+    "ingest.publish_timeout_s": (0.1, 120),
+    "ingest.admit_timeout_s": (0.1, 60),
+    "ingest.first_media_timeout_s": (0.1, 300),
+    "ingest.idle_timeout_s": (0.5, 300),
+    "ingest.stall_timeout_s": (0.5, 3600),
+    "ingest.linger_s": (0, 30),
+    "ingest.max_unauthenticated_bytes": (16 * KIB, 16 * MIB),
+    "ingest.max_unauthenticated_message": (4 * KIB, 1 * MIB),
+    "ingest.max_message": (64 * KIB, 64 * MIB),
+    "ingest.max_chunk_streams": (6, 1024),
+    "ingest.min_chunk_size": (1, 4096),
+    "ingest.chunk_size": (128, 16 * MIB - 1),  # a message's length has 24 bits (RTMP 1.0, 5.4.1)
+    "ingest.window_acknowledgement_size": (16 * KIB, 2**31 - 1),
+    "ingest.max_bitrate_bps": (0, 10**9),
+    "ingest.write_buffer": (4 * KIB, 16 * MIB),
+    "ingest.max_video_tracks": (1, 16),
+    "ingest.max_audio_tracks": (1, 16),
+    "livestream.reconnect_window_s": (0, 1800),
+    "livestream.goodbye_window_s": (0, 1800),
+    "livestream.progress_interval_s": (0.1, 5),
+    "livestream.tick_interval_s": (0.02, 1),
+    "livestream.ingest_gap_ms": (100, 60_000),
+    "livestream.max_sessions": (1, 100_000),
+    "packager.segment_target_ms": (1000, 10_000),
+    "packager.part_target_ms": (200, 1000),
+    "packager.max_gop_ms": (1000, 60_000),
+    "packager.first_segment_ms": (100, 10_000),
+    "packager.probe_ms": (0, 10_000),
+    "packager.late_track_ms": (0, 30_000),
+    "origin.memory_window_s": (2, 600),
+    "origin.dvr_window_s": (6, 86_400),
+    "origin.hold_s": (0, 60),
+    "origin.ended_s": (0, 3600),
+    "origin.max_waiting": (1, 1_000_000),
+    "origin.max_views": (1, 10_000_000),
+    "origin.max_head_bytes": (2 * KIB, 1 * MIB),
+    "origin.keep_alive_s": (1, 3600),
+    "origin.head_timeout_s": (0.1, 120),
+    "origin.body_timeout_s": (0.1, 600),
+    "origin.stalled_s": (1, 3600),
+    "origin.max_connections": (1, 1_000_000),
+    "origin.read_threads": (1, 64),
+    "recorder.queue_limit_bytes": (1 * MIB, 16 * GIB),
+    "recorder.gather_ms": (0, 1000),
+    "recorder.sync_interval_ms": (0, 5000),
+    "control.requests_per_s": (0.1, 1_000_000),
+    "control.requests_burst": (1, 1_000_000),
+    "control.failed_auth_per_s": (0.01, 1000),
+    "control.failed_auth_burst": (1, 10_000),
+    "control.body_limit_bytes": (1 * KIB, 16 * MIB),
+    "control.body_timeout_s": (0.1, 600),
+}
 
 
 def check(key: str, value: object) -> None:
@@ -27,5 +85,9 @@ def words(bound: Bound) -> str:
     """A bound for people: `0 to 1800`, `at least 1`."""
     low, high = bound
     if low is None:
-        return f"at most {high:g}"
-    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+        return f"at most {_number(high)}"
+    return f"at least {_number(low)}" if high is None else f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float | None) -> str:
+    return f"{value:_}" if isinstance(value, int) and value >= 10_000 else f"{value:g}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 
+from headwater.config.bounds import BOUNDS, words
 from headwater.config.settings import keys
 from headwater.config.values import spell
 
@@ -29,6 +30,8 @@ def example() -> str:
         for key in group:
             out.append("\n")
             out.extend(f"# {line}\n" for line in textwrap.wrap(key.description, WIDTH))
+            if key.path in BOUNDS:
+                out.append(f"# Allowed: {words(BOUNDS[key.path])}.\n")
             out.append(f"# {key.name} = {spell(key.default)}\n")
     return "".join(out)
 

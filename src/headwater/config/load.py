@@ -163,7 +163,13 @@ def _build(given: Mapping[str, _Given]) -> Settings:
             path.partition(".")[2]: entry.value for path, entry in given.items() if path.startswith(section + ".")
         }
         values |= _shared(section, built)
-        built[section] = cls(**values)
+        try:
+            built[section] = cls(**values)
+        except (OperatorError, ValueError) as error:
+            # A rule over several keys of a stage, which the stage itself knows.
+            origins = sorted({entry.origin for path, entry in given.items() if path.startswith(section + ".")})
+            said = f"[{section}] {error}" + (f" (from {', '.join(origins)})" if origins else "")
+            raise SettingError(section, ", ".join(origins), said) from None
     settings = Settings(**built)
     for name, allowed in settings.server.problems():
         path = f"server.{name}"

@@ -109,19 +109,18 @@ class FileSource:
                 if tracks is None:
                     tracks = [self._track(muxer, stream) for stream in streams]
                 by_index = dict(zip((s.index for s in streams), tracks, strict=True))
-                first: Fraction | None = None
-                end = Fraction(0)
+                # By presentation: decode times begin before it where there are B-frames, and would make a gap.
+                start = Fraction(file.start_time or 0, av.time_base)
+                end = start
                 for packet in file.demux(streams):
-                    if packet.size and packet.dts is not None:
-                        at = packet.dts * packet.time_base
-                        first = at if first is None else min(first, at)
-                        end = max(end, at + (packet.duration or 0) * packet.time_base)
-                    for out in by_index[packet.stream_index].packets(packet, offset - (first or 0)):
+                    if packet.size and packet.pts is not None:
+                        end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                    for out in by_index[packet.stream_index].packets(packet, offset - start):
                         muxer.mux_one(out)
                     yield from sink.take()
-            if not self.loop or end <= (first or 0):
+            if not self.loop or end <= start:
                 break
-            offset += end - (first or 0)
+            offset += end - start
         for track in tracks:
             for out in track.finish():
                 muxer.mux_one(out)

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.config import bounds
 from headwater.config.address import Address
+from headwater.config.bounds import BOUNDS
 from headwater.config.example import example
 from headwater.config.load import SettingError, load, unknown_variables
-from headwater.config.settings import Settings, keys
+from headwater.config.settings import Key, Settings, keys
 from headwater.config.values import spell
 
 ROOT = Path(__file__).parents[3]
@@ -94,3 +96,24 @@ def test_addresses_read_back(port: int, host: str) -> None:
 @given(st.integers(min_value=200, max_value=1000))
 def test_values_read_back_from_a_file(part_ms: int) -> None:
     assert load({}, environ={"HEADWATER_PACKAGER_PART_TARGET_MS": spell(part_ms).replace("_", "")}) is not None
+
+
+NUMBERS = [key for key in keys().values() if key.hint in (int, float)]
+
+
+@pytest.mark.parametrize("key", NUMBERS, ids=lambda key: key.path)
+def test_every_number_has_bounds_and_its_default_lies_within(key: Key) -> None:
+    bounds.check(key.path, key.default)
+    low, high = BOUNDS[key.path]
+    for beyond in (low - 1, high + 1):
+        with pytest.raises(SettingError, match=rf"{key.path} = .*{key.variable}.*must be"):
+            load(environ={key.variable: str(int(beyond)) if key.hint is int else str(beyond)})
+
+
+def test_no_bound_is_of_a_key_that_is_gone() -> None:
+    assert set(BOUNDS) == {key.path for key in NUMBERS}
+
+
+def test_a_rule_over_several_keys_names_the_section_and_the_source() -> None:
+    with pytest.raises(SettingError, match=r"\[packager\] max_gop_ms.*HEADWATER_PACKAGER_MAX_GOP_MS"):
+        load(environ={"HEADWATER_PACKAGER_MAX_GOP_MS": "1500"})
