@@ -215,7 +215,7 @@ class LivestreamSession:
             raise
 
     def refuse(self, error: UnsupportedCodec) -> None:
-        """Media that cannot be packaged: a new session fails with it, an older one goes on waiting for better."""
+        """Media that cannot be packaged: a session that never played fails with it, another goes on waiting."""
         now_ms = wall_ms()
         self._emit(
             PublishRejected(
@@ -227,9 +227,11 @@ class LivestreamSession:
                 self._request.encoder,
             )
         )
-        if not self.opened:
-            self._open(now_ms)
-            self.close(now_ms, error=f"{error.code}: {error.description}")
+        if not self.playable:
+            if not self.opened:
+                self._open(now_ms)
+            reason = (error.code, error.description)
+            self.close(now_ms, error=f"{error.code}: {error.description}", reason=reason)
 
     def push(self, unit: AccessUnit) -> None:
         """One access unit of the current publisher. Hot: everything rare stands behind one test each."""
@@ -268,7 +270,7 @@ class LivestreamSession:
         for output in outputs:
             if isinstance(output, SegmentOpened):
                 self.last_msn = max(self.last_msn, output.msn)
-            elif isinstance(output, Playable):
+            elif isinstance(output, Playable) and not self.closed:  # what is closed was not LIVE before its end
                 self.playable = True
                 self._emit(SessionPlayable(self.grant.livestream_id, self.id, wall_ms()))
             elif isinstance(output, PackagerWarning):

@@ -1,0 +1,187 @@
+"""The media that viewers get: every byte decodes, times are even, sound and picture belong together."""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.beep_flash import offsets_ms
+from tests.e2e.support import (
+    B_FRAMES,
+    card_command,
+    create,
+    decode_complaints,
+    duration_s,
+    ffmpeg_command,
+    live,
+    media_playlist,
+    packet_times,
+    played,
+    renditions,
+    running,
+    until,
+)
+from tests.support import Server, require, running_server
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """One server for tests that do not disturb it; short windows, so that ends come soon."""
+    environment = {"HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "6", "HEADWATER_LIVESTREAM_GOODBYE_WINDOW_S": "1"}
+    with running_server(tmp_path_factory.mktemp("shared") / "data", env=environment) as server:
+        yield server
+
+
+def collect(playback_url: str, folder: Path) -> tuple[dict[str, Path], dict[str, list[float]]]:
+    """Download every listed segment of every rendition, each tested against its parts; files of init + segments."""
+    files, durations = {}, {}
+    with httpx.Client(timeout=20) as client:
+        for kind, url in renditions(client, playback_url).items():
+            playlist = media_playlist(client, url)
+            assert playlist.segments
+            data, durations[kind] = client.get(playlist.segments[0].init_url).raise_for_status().content, []
+            for segment in playlist.segments:
+                body = client.get(segment.url).raise_for_status().content
+                if segment.parts:
+                    assert b"".join(client.get(part).raise_for_status().content for part in segment.parts) == body
+                data += body
+                durations[kind].append(segment.duration)
+            files[kind] = folder / f"{kind}.mp4"
+            files[kind].write_bytes(data)
+    return files, durations
+
+
+def test_every_segment_and_part_decodes_and_times_are_even(shared: Server, tmp_path: Path) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key, encode=B_FRAMES, seconds=30)):
+        played(made.playback_url)
+        subprocess.run(["sleep", "6"], check=True)
+        files, durations = collect(made.playback_url, tmp_path)
+    assert set(files) == {"video", "audio"}
+    for kind, path in files.items():
+        assert decode_complaints(path) == ""
+        times = packet_times(path, kind[0])
+        steps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(times)]
+        nominal = 1 / 30 if kind == "video" else 1024 / 48_000
+        assert all(abs(step - nominal) < 0.002 for step in steps), f"{kind}: {min(steps)} to {max(steps)}"
+        assert sum(durations[kind]) == pytest.approx(len(times) * nominal, abs=0.01)
+
+
+def test_rtmps_and_https_carry_the_same(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    arguments = ["--rtmps", "127.0.0.1:0", "--https", "127.0.0.1:0", "--tls-cert", str(cert), "--tls-key", str(key)]
+    with running_server(tmp_path / "data", *arguments) as server:
+        made = create(server)
+        url = f"rtmps://{server.ready['rtmps']}/live/{made.stream_key}"
+        with running(ffmpeg_command(url)):
+            context = ssl.create_default_context(cafile=str(cert))
+            playback = (
+                f"https://localhost:{server.ready['https'].rpartition(':')[2]}/" + made.playback_url.split("/", 3)[3]
+            )
+            with httpx.Client(http2=True, verify=context, timeout=20) as client:
+                until(lambda: client.get(playback).status_code == 200, "a playlist over HTTPS")
+                found = renditions(client, playback)
+                playlist = media_playlist(client, found["video"])
+                response = client.get(playlist.segments[0].url)
+                assert response.http_version == "HTTP/2" and response.status_code == 200
+                path = tmp_path / "segment.mp4"
+                path.write_bytes(client.get(playlist.segments[0].init_url).content + response.content)
+    assert decode_complaints(path) == ""
+
+
+def test_sound_and_picture_stay_together_across_reconnects(shared: Server, tmp_path: Path) -> None:
+    made = create(shared)
+    for _ in range(3):
+        with running(card_command(shared.rtmp + made.stream_key)):
+            played(made.playback_url)
+            subprocess.run(["sleep", "4"], check=True)
+        # killed: the next one is a reconnect into the same session
+    until(lambda: not live(made.playback_url), "the session has ended", within_s=15)
+    recordings = list((shared.data / "recordings").glob("*.mp4"))
+    path = max(recordings, key=lambda file: file.stat().st_mtime)
+    offsets = offsets_ms(path)
+    print(f"A/V offsets over two reconnects: {[round(offset, 1) for offset in offsets]} ms")
+    assert len(offsets) >= 8
+    assert all(abs(offset) < 40 for offset in offsets)
+
+
+def test_audio_only_and_video_only_play(shared: Server) -> None:
+    audio, video = create(shared), create(shared)
+    only_audio = [require("ffmpeg"), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=r=44100"]
+    only_audio += ["-c:a", "aac", "-f", "flv", shared.rtmp + audio.stream_key]
+    only_video = ffmpeg_command(shared.rtmp + video.stream_key)
+    at = only_video.index("-c:a")
+    only_video[at : at + 4] = ["-an"]
+    with running(only_audio), running(only_video):
+        for made, kind in ((audio, "audio"), (video, "video")):
+            played(made.playback_url)
+            command = [require("ffprobe"), "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]
+            out = subprocess.run([*command, made.playback_url], capture_output=True, text=True, timeout=30).stdout
+            assert set(out.split()) == {kind}
+
+
+def test_after_the_end_the_url_plays_the_recording_and_before_it_the_whole_session(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key, seconds=9)) as publisher:
+        played(made.playback_url)
+        with httpx.Client(timeout=20) as client:
+            until(
+                lambda: (
+                    len(
+                        media_playlist(
+                            client, renditions(client, made.playback_url + "?dvrEnabled=true")["video"]
+                        ).segments
+                    )
+                    >= 2
+                ),
+                "the session from its beginning",
+            )
+        publisher.wait(20)
+    until(lambda: not live(made.playback_url), "the session has ended", within_s=15)
+    assert duration_s(made.playback_url) == pytest.approx(9, abs=0.3)
+    with httpx.Client(timeout=20) as client:
+        playlist = media_playlist(client, renditions(client, made.playback_url)["video"])
+    assert playlist.ended and "#EXT-X-PLAYLIST-TYPE:VOD" in playlist.text
+
+
+def test_older_segments_come_from_disk_and_decode(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", env={"HEADWATER_ORIGIN_MEMORY_WINDOW_S": "1"}) as server:
+        made = create(server)
+        with running(ffmpeg_command(server.rtmp + made.stream_key)):
+            played(made.playback_url)
+            subprocess.run(["sleep", "7"], check=True)
+            files, _ = collect(made.playback_url, tmp_path)
+    assert all(decode_complaints(path) == "" for path in files.values())
+
+
+def test_another_size_mid_session_gets_an_init_segment_of_its_own(shared: Server, tmp_path: Path) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)):
+        played(made.playback_url)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key, size="320x180")), httpx.Client(timeout=20) as client:
+        url = renditions(client, made.playback_url)["video"]
+        playlist = until(
+            lambda: (
+                (found := media_playlist(client, url)).segments[-1].init_url != found.segments[0].init_url and found
+            ),
+            "a second init segment",
+        )
+        change = next(s for s in playlist.segments if s.init_url != playlist.segments[0].init_url)
+        assert change.discontinuity
+        path = tmp_path / "second.mp4"
+        path.write_bytes(client.get(change.init_url).content + client.get(change.url).content)
+    assert decode_complaints(path) == ""
+
+
+def test_the_thumbnail_is_a_picture_of_it(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)):
+        played(made.playback_url)
+        response = httpx.get(made.playback_url.replace("/manifest/video.m3u8", "/thumbnail.jpg"), timeout=20)
+    assert response.status_code == 200 and response.headers["content-type"] == "image/jpeg"
+    assert response.content[:3] == b"\xff\xd8\xff" and len(response.content) > 3000

@@ -1,0 +1,314 @@
+"""Sessions as encoders and viewers meet them: losses, take-overs, refusals, crashes, ends, and the seconds counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from headwater.client.models import CreatedLivestream
+from tests.e2e.support import (
+    api,
+    card_command,
+    create,
+    decode_complaints,
+    duration_s,
+    ffmpeg_command,
+    live,
+    media_playlist,
+    played,
+    renditions,
+    running,
+    until,
+)
+from tests.support import Server, require, running_server, start_server
+
+WINDOWS = {"HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "5", "HEADWATER_LIVESTREAM_GOODBYE_WINDOW_S": "1"}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests that do not end it."""
+    with running_server(tmp_path_factory.mktemp("sessions") / "data", env=WINDOWS) as server:
+        yield server
+
+
+def session_of(server: Server, made: CreatedLivestream):  # type: ignore[no-untyped-def]
+    """The newest session of a livestream, through the API."""
+    with api(server) as client:
+        return client.get_livestream_session_for_livestream_id(made.id).session
+
+
+def status_of(server: Server, made: CreatedLivestream) -> str:
+    with api(server) as client:
+        return str(client.get_livestream_session_for_livestream_id(made.id).livestream.status)
+
+
+def test_a_killed_publisher_comes_back_and_viewers_stay(shared: Server) -> None:
+    made = create(shared)
+    with httpx.Client(timeout=20) as client, running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
+        played(made.playback_url)
+        url = renditions(client, made.playback_url)["video"]
+        before = media_playlist(client, url)
+        session = session_of(shared, made)
+        # A player that nobody here wrote reads on over the break.
+        player = [
+            require("ffmpeg"),
+            "-nostdin",
+            "-v",
+            "error",
+            "-i",
+            made.playback_url,
+            "-t",
+            "9",
+            "-f",
+            "null",
+            "-",
+        ]
+        with running(player) as watching:
+            time.sleep(2)
+            publisher.kill()
+            publisher.wait()
+            time.sleep(1.5)
+            with running(ffmpeg_command(shared.rtmp + made.stream_key)):
+                after = until(
+                    lambda: (
+                        (found := media_playlist(client, url))
+                        and any(s.discontinuity for s in found.segments)
+                        and found
+                    ),
+                    "a discontinuity",
+                )
+                assert watching.wait(30) == 0
+                assert session_of(shared, made).id == session.id and status_of(shared, made) == "LIVE"
+    assert after.segments[-1].msn > before.segments[-1].msn
+    assert [s.msn for s in after.segments] == list(range(after.segments[0].msn, after.segments[-1].msn + 1))
+    assert not after.ended
+
+
+def test_the_window_over_ends_the_session_with_its_totals(shared: Server) -> None:
+    made = create(shared)
+    with httpx.Client(timeout=20) as client:
+        with running(ffmpeg_command(shared.rtmp + made.stream_key)):
+            played(made.playback_url)
+            url = renditions(client, made.playback_url)["video"]
+            time.sleep(2)
+        until(lambda: status_of(shared, made) == "IDLE", "the session is closed", within_s=12)
+        assert media_playlist(client, url).ended
+    session = session_of(shared, made)
+    assert session.stopped_time is not None and session.ingest_seconds > 3
+    assert session.ingest_seconds == pytest.approx((session.stopped_time - session.started_time).total_seconds(), abs=1)
+
+
+def test_a_second_publisher_takes_over_within_a_second(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)) as first:
+        played(made.playback_url)
+        session = session_of(shared, made)
+        with running(card_command(shared.rtmp + made.stream_key)):
+            since = time.monotonic()
+            _, said = first.communicate(timeout=20)
+            assert time.monotonic() - since < 15
+            assert "took over" in said
+            assert first.returncode != 0
+            until(lambda: live(made.playback_url), "it is live")
+            assert session_of(shared, made).id == session.id
+
+
+def test_a_half_open_publisher_is_noticed_within_five_seconds(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
+        played(made.playback_url)
+        os.kill(publisher.pid, signal.SIGSTOP)
+        try:
+
+            def interrupted() -> bool:
+                with api(shared) as client:
+                    return any(event.kind == "interrupted" for event in client.get_livestream_events(made.id).data)
+
+            until(interrupted, "the loss is noticed", within_s=6)
+        finally:
+            os.kill(publisher.pid, signal.SIGCONT)
+
+
+def test_a_wrong_key_is_refused_with_the_reason_in_the_encoders_log(shared: Server) -> None:
+    with running(ffmpeg_command(shared.rtmp + "0" * 64)) as publisher:
+        _, said = publisher.communicate(timeout=20)
+    assert publisher.returncode != 0 and "no livestream with this stream key" in said
+
+
+def test_a_disabled_livestream_is_refused_and_its_publisher_disconnected(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
+        played(made.playback_url)
+        with api(shared) as client:
+            client.disable(made.id)
+        publisher.communicate(timeout=20)
+        assert publisher.returncode != 0
+    assert httpx.get(made.playback_url, timeout=20).status_code == 404
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
+        _, said = publisher.communicate(timeout=20)
+    assert "disabled" in said
+
+
+def test_an_unsupported_codec_is_said_to_the_encoder_and_in_the_session(shared: Server) -> None:
+    made = create(shared)
+    sorenson = ["-c:v", "flv1", "-pix_fmt", "yuv420p", "-b:v", "700k"]
+    with running(ffmpeg_command(shared.rtmp + made.stream_key, encode=sorenson)) as publisher:
+        _, said = publisher.communicate(timeout=20)
+    assert publisher.returncode != 0 and "H.264" in said
+    until(lambda: status_of(shared, made) == "ERRORED", "the livestream is ERRORED")
+    assert "ERR_UNSUPPORTED_VIDEO_CODEC" in session_of(shared, made).err_message
+
+
+def test_the_server_killed_while_live_tells_the_truth_after_its_restart(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "data", env=WINDOWS)
+    try:
+        made = create(server)
+        with running(ffmpeg_command(server.rtmp + made.stream_key)):
+            played(made.playback_url)
+            with httpx.Client(timeout=20) as client:
+                before = media_playlist(client, renditions(client, made.playback_url)["video"])
+            time.sleep(6)
+            session = session_of(server, made)
+            server.kill()
+        server = start_server(tmp_path / "data", env=WINDOWS)
+        url = f"{server.http}/" + made.playback_url.split("/", 3)[3]
+        closed = session_of(server, made)
+        assert closed.id == session.id and closed.stopped_time is not None
+        assert status_of(server, made) == "IDLE"
+        assert closed.ingest_seconds == pytest.approx(session.ingest_seconds, abs=5)
+        recording = next((server.data / "recordings").glob("*.mp4"))
+        assert decode_complaints(recording) == ""
+        assert duration_s(str(recording)) == pytest.approx(session.ingest_seconds, abs=1.5)
+        assert duration_s(url) == pytest.approx(session.ingest_seconds, abs=1.5)
+        with running(ffmpeg_command(server.rtmp + made.stream_key)), httpx.Client(timeout=20) as client:
+            played(url)
+            after = media_playlist(client, renditions(client, url)["video"])
+        assert after.segments[0].msn > before.segments[-1].msn
+        assert session_of(server, made).id != session.id
+    finally:
+        if server.process.poll() is None:
+            server.terminate()
+
+
+def test_sigterm_ends_sessions_properly_while_viewers_wait(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "data", env=WINDOWS)
+    try:
+        made = create(server)
+        answers: list[httpx.Response] = []
+        with running(ffmpeg_command(server.rtmp + made.stream_key)), httpx.Client(timeout=20) as client:
+            played(made.playback_url)
+            url = renditions(client, made.playback_url)["video"]
+            newest = media_playlist(client, url).segments[-1].msn
+            waiting = threading.Thread(
+                target=lambda: answers.append(httpx.get(f"{url}&_HLS_msn={newest + 2}", timeout=20))
+            )
+            waiting.start()
+            time.sleep(0.3)
+            assert server.terminate() == 0
+            waiting.join(10)
+        assert answers and "#EXT-X-ENDLIST" in answers[0].text
+        recording = next((server.data / "recordings").glob("*.mp4"))
+        assert decode_complaints(recording) == "" and duration_s(str(recording)) > 1
+        assert made.stream_key not in server.log.read_text()
+        server = start_server(tmp_path / "data", env=WINDOWS)
+        assert status_of(server, made) == "IDLE" and session_of(server, made).stopped_time is not None
+    finally:
+        if server.process.poll() is None:
+            server.terminate()
+
+
+class Viewer(threading.Thread):
+    """A low-latency player: reloads blocking until told to stop, and remembers its first and last request."""
+
+    def __init__(self, playback_url: str, sid: str | None = None) -> None:
+        super().__init__(daemon=True)
+        self._url, self._sid = playback_url, sid
+        self.stopped = threading.Event()
+        self.watched = 0.0
+
+    def run(self) -> None:
+        with httpx.Client(timeout=20) as client:
+            url = renditions(client, self._url)["video"]
+            suffix = f"&CMCD=sid%3D%22{self._sid}%22" if self._sid else ""
+            first, query = time.monotonic(), ""
+            while not self.stopped.is_set():
+                text = client.get(url + suffix + query).raise_for_status().text
+                self.watched = time.monotonic() - first
+                msn = int(text.split("#EXT-X-MEDIA-SEQUENCE:")[1].split("\n")[0]) + text.count("#EXTINF")
+                part = text.rsplit("#EXTINF", 1)[-1].count("#EXT-X-PART:")
+                query = f"&_HLS_msn={msn}&_HLS_part={part}"
+
+
+def test_seconds_are_those_that_were_watched_and_sent(shared: Server) -> None:
+    made = create(shared)
+    views = made.playback_url.replace("/manifest/video.m3u8", "/views")
+
+    def viewers() -> int:
+        return int(httpx.get(views, timeout=10).json()["liveViewers"])
+
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)):
+        played(made.playback_url)
+        long, short, cmcd = Viewer(made.playback_url), Viewer(made.playback_url), Viewer(made.playback_url, "a-session")
+        player = [require("ffmpeg"), "-nostdin", "-v", "error", "-re", "-i", made.playback_url, "-f", "null", "-"]
+        for viewer in (long, short, cmcd):
+            viewer.start()
+        until(lambda: viewers() == 3, "three viewers", within_s=3)
+        time.sleep(4)
+        short.stopped.set()
+        short.join()
+        until(lambda: viewers() == 2, "one has left", within_s=4)
+        since = time.monotonic()
+        with running(player):
+            time.sleep(6)
+        plain = time.monotonic() - since
+        for viewer in (long, cmcd):
+            viewer.stopped.set()
+            viewer.join()
+        watched = long.watched + short.watched + cmcd.watched
+        with api(shared) as client:
+            now = client.get_active_livestreams_for_livestream_id(made.id).session
+        assert float(now.viewer_seconds) == pytest.approx(watched + plain, abs=0.02 * watched + 2.5)
+    until(lambda: status_of(shared, made) == "IDLE", "the session is closed", within_s=12)
+    session = session_of(shared, made)
+    print(f"watched {watched:.2f} + ffmpeg about {plain:.2f}, counted {session.viewer_seconds:.2f}")
+    assert session.viewer_seconds == pytest.approx(watched + plain, abs=0.02 * watched + 2.5)
+    assert session.ingest_seconds == pytest.approx(
+        (session.stopped_time - session.started_time).total_seconds(), rel=0.02, abs=1
+    )
+
+
+def test_a_viewer_alone_is_counted_to_the_second(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key)):
+        played(made.playback_url)
+        viewer = Viewer(made.playback_url)
+        viewer.start()
+        time.sleep(8)
+        viewer.stopped.set()
+        viewer.join()
+    until(lambda: status_of(shared, made) == "IDLE", "the session is closed", within_s=12)
+    assert session_of(shared, made).viewer_seconds == pytest.approx(viewer.watched, abs=1)
+
+
+def test_recordings_are_plain_files(shared: Server) -> None:
+    made = create(shared)
+    with running(ffmpeg_command(shared.rtmp + made.stream_key, seconds=4)) as publisher:
+        publisher.wait(20)
+    until(lambda: status_of(shared, made) == "IDLE", "the session is closed", within_s=12)
+    path = max((shared.data / "recordings").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
+    out = subprocess.run(
+        [require("ffprobe"), "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert out.stdout.split() == ["h264", "aac"] and out.stderr == ""
