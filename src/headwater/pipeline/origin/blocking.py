@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
+from typing import NamedTuple
 
 from headwater.pipeline.origin.request import query_value
 
@@ -11,6 +13,10 @@ FAR_AHEAD = 2
 """A media sequence number this far beyond the last segment is answered 400 (6.2.5.2)."""
 
 DIGITS_LIMIT = 15
+
+PARSED_QUERIES = 64
+"""Queries, from their first directive on, whose reading is kept: all viewers of a stream ask for the same next part.
+None is larger than a request head."""
 
 
 class Verdict(Enum):
@@ -38,8 +44,7 @@ class Edge:
     part_limit: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Directives:
+class Directives(NamedTuple):
     """Delivery directives of a request; -1: not given."""
 
     msn: int = -1
@@ -51,9 +56,13 @@ NONE = Directives()
 
 
 def parse(query: bytes) -> Directives | str:
-    """Read `_HLS_msn`, `_HLS_part` and `_HLS_skip`; a sentence where they cannot be."""
-    if b"_HLS_" not in query:
-        return NONE
+    """Read `_HLS_msn`, `_HLS_part` and `_HLS_skip`; a sentence where they cannot be. Hot."""
+    at = query.find(b"_HLS_")
+    return NONE if at < 0 else _read(query if at == 0 else query[at - 1 :])
+
+
+@lru_cache(PARSED_QUERIES)
+def _read(query: bytes) -> Directives | str:
     msn = _number(query_value(query, b"_HLS_msn"))
     part = _number(query_value(query, b"_HLS_part"))
     if msn is None or part is None:

@@ -26,12 +26,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from headwater.pipeline.origin.origin import Answer, Origin, is_ours
-from headwater.pipeline.origin.request import HeadRequest
-from headwater.pipeline.origin.response import FAILED, Pending, Response, plain
+from headwater.pipeline.origin.request import HeadFields, HeadRequest
+from headwater.pipeline.origin.response import FAILED, JOINED_BYTES, Pending, Response, plain
 
 log = logging.getLogger("headwater.origin")
 
 METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+KEPT_FIELDS_BYTES = 2048
+"""Header lines up to this size are kept with the connection, to be known again."""
+NO_FIELDS = HeadFields(b"")
+
 TOO_LARGE = plain(431, "The request head is too large.")
 
 
@@ -53,6 +57,8 @@ class DeliveryProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._origin = origin
         self._max_head = origin.settings.max_head_bytes
+        self._remote = ""
+        self._fields = NO_FIELDS
         self._rest = b""  # what has come and is not served yet
         self._answering: Pending | asyncio.Task[None] | None = None
         self._in_message = False  # uvicorn's parser is within a request
@@ -68,6 +74,7 @@ class DeliveryProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._remote = self.client[0] if self.client else ""
         if len(self.connections) > self._origin.settings.max_connections:
             transport.abort()
 
@@ -203,20 +210,19 @@ class DeliveryProtocol(HttpToolsProtocol):
         if len(words) != 3 or words[2] != b"HTTP/1.1" or words[0] not in METHODS:
             return None
         path, _, query = words[1].partition(b"?")
-        if path not in self._origin.media and (not is_ours(path) or b"%" in path):
+        origin = self._origin
+        if path not in origin.media and path not in origin.playlists and (not is_ours(path) or b"%" in path):
             return None
-        head = data[line_end:end]
-        lower = head.lower()
-        # Names without their colon, so that the parser sees and refuses what only looks harmless: `Content-Length :`.
-        if b"content-length" in lower or b"transfer-encoding" in lower or b"\r\nupgrade:" in lower:
+        raw, fields = data[line_end:end], self._fields
+        if fields.raw != raw:
+            fields = HeadFields(raw)
+            if len(raw) <= KEPT_FIELDS_BYTES:
+                self._fields = fields
+        if not fields.plain:
             return None
-        if head.count(b"\n") != head.count(b"\r\n"):
-            return None
-        request = HeadRequest(words[0], path, query, head, lower, self.client[0] if self.client else "")
-        connection = request.header(b"connection")
-        self._close_after = connection is not None and b"close" in connection.lower().replace(b" ", b"").split(b",")
+        self._close_after = fields.close
         self._head_only = words[0] == b"HEAD"
-        return request
+        return HeadRequest(words[0], path, query, fields, self._remote)
 
     def _ask(self, request: HeadRequest) -> Answer | None:
         try:
@@ -263,12 +269,14 @@ class DeliveryProtocol(HttpToolsProtocol):
         self._serve(data)
 
     def _write(self, response: Response) -> None:
-        head = response.head(self._origin.date)
+        date, transport = self._origin.date, self.transport
         if self._close_after:
-            head = head[:-2] + b"connection: close\r\n\r\n"
-        if self._head_only or not response.chunks:
-            self.transport.write(head)
+            chunks = () if self._head_only else response.chunks
+            transport.writelines((response.head(date)[:-2] + b"connection: close\r\n\r\n", *chunks))
+            transport.close()
+        elif self._head_only or not response.chunks:
+            transport.write(response.head(date))
+        elif response.size <= JOINED_BYTES:
+            transport.write(response.joined(date))
         else:
-            self.transport.writelines((head, *response.chunks))
-        if self._close_after:
-            self.transport.close()
+            transport.writelines((response.head(date), *response.chunks))

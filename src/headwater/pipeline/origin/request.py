@@ -29,36 +29,69 @@ class Request(Protocol):
         """The first header of that name, trimmed."""
 
 
+class HeadFields:
+    """The header lines of an HTTP/1.1 request as bytes: a field is found when it is asked for, once.
+
+    Players send the same lines with each request, so a connection keeps these for as long as they come again.
+
+    Attributes:
+        raw: The lines, each with the line end before it.
+        plain: They announce no body and no upgrade, and hold nothing odd.
+        close: The connection is to be closed after the answer.
+    """
+
+    __slots__ = ("_found", "_lower", "close", "plain", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._lower = lower = raw.lower()
+        self._found: dict[bytes, bytes | None] = {}
+        # Names without their colon, so that the parser sees and refuses what only looks harmless: `Content-Length :`.
+        self.plain = (
+            b"content-length" not in lower
+            and b"transfer-encoding" not in lower
+            and b"\r\nupgrade:" not in lower
+            and raw.count(b"\n") == raw.count(b"\r\n")
+        )
+        connection = self.get(b"connection")
+        self.close = connection is not None and b"close" in connection.lower().replace(b" ", b"").split(b",")
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first field of that name, trimmed. The names come from us: there are few."""
+        if name in self._found:
+            return self._found[name]
+        at = self._lower.find(b"\r\n" + name + b":")
+        value = None
+        if at >= 0:
+            start = at + len(name) + 3
+            end = self.raw.find(b"\r\n", start)
+            value = self.raw[start : end if end >= 0 else None].strip()
+        self._found[name] = value
+        return value
+
+
 class HeadRequest:
-    """A request whose head is HTTP/1.1 bytes: headers are found when asked for, never parsed as a whole."""
+    """A request whose head is HTTP/1.1 bytes."""
 
-    __slots__ = ("_head", "_lower", "method", "path", "query", "remote")
+    __slots__ = ("header", "method", "path", "query", "remote")
 
-    def __init__(self, method: bytes, path: bytes, query: bytes, head: bytes, lower: bytes, remote: str) -> None:
+    def __init__(self, method: bytes, path: bytes, query: bytes, fields: HeadFields, remote: str) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.remote = remote
-        self._head = head
-        self._lower = lower
-
-    def header(self, name: bytes) -> bytes | None:
-        at = self._lower.find(b"\r\n" + name + b":")
-        if at < 0:
-            return None
-        start = at + len(name) + 3
-        end = self._head.find(b"\r\n", start)
-        return self._head[start : end if end >= 0 else None].strip()
+        self.header = fields.get
 
 
 def query_value(query: bytes, name: bytes) -> bytes | None:
     """The first value of a query parameter, not decoded; None where it is absent."""
-    if not query:
-        return None
-    at = 0 if query.startswith(name + b"=") else query.find(b"&" + name + b"=") + 1
-    if at == 0 and not query.startswith(name + b"="):
-        return None
-    start = at + len(name) + 1
+    sought = name + b"="
+    if query.startswith(sought):
+        start = len(sought)
+    else:
+        start = query.find(b"&" + sought) + 1 + len(sought)
+        if start == len(sought):
+            return None
     end = query.find(b"&", start)
     return query[start : end if end >= 0 else None]
 
