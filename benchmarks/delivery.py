@@ -80,12 +80,13 @@ def main() -> None:
         port, tls_port = free_port(), free_port()
         configuration = NGINX.replace("PORT", str(port)).replace("TLS ", f"{tls_port} ")
         with nginx(configuration.replace("CERT", str(cert)).replace("KEY", str(key))) as (worker, folder):
-            paths = [ours.told["playlist"], ours.told["part"]]
-            sizes = [copy(f"http://127.0.0.1:{ours.told['http']}{path}", folder / path[1:]) for path in paths]
+            paths = [ours.told["playlist"] + "?s=0123456789ab", ours.told["part"]]
+            origin = f"http://127.0.0.1:{ours.told['http']}"
+            sizes = [copy(origin + path, folder / path[1:].partition("?")[0]) for path in paths]
             pin(ours.pid, 0)
             pin(worker, 0)
             for title, load, base, peer in (
-                ("HTTP/1.1", wrk, f"http://127.0.0.1:{ours.told['http']}", f"http://127.0.0.1:{port}"),
+                ("HTTP/1.1", wrk, origin, f"http://127.0.0.1:{port}"),
                 ("HTTP/1.1 + TLS", wrk, f"https://127.0.0.1:{ours.told['https']}", f"https://127.0.0.1:{tls_port}"),
                 ("HTTP/2 + TLS", h2load, f"https://127.0.0.1:{ours.told['https']}", f"https://127.0.0.1:{tls_port}"),
             ):

@@ -244,17 +244,17 @@ class Origin:
         return conditional(request, answer)
 
     def _view(self, request: Request) -> bytes:
-        """The viewing session of a request: CMCD's session id, else the playlist URL's own, else a salted hash."""
+        """The viewing session of a request: the playlist URL's own, else CMCD's, else a salted hash."""
         query = request.query
+        own = query_value(query, b"s")
+        if own:
+            return own[:KEY_LIMIT]
         at = query.find(b"sid%3D%22") if b"CMCD=" in query else -1
         if at >= 0:
             return query[at + 9 : at + 9 + KEY_LIMIT].partition(b"%22")[0]
         header = request.header(b"cmcd-session")
         if header is not None and (at := header.find(b'sid="')) >= 0:
             return header[at + 5 : at + 5 + KEY_LIMIT].partition(b'"')[0]
-        own = query_value(query, b"s")
-        if own:
-            return own[:KEY_LIMIT]
         agent = request.header(b"user-agent") or b""
         return hashlib.blake2b(request.remote.encode() + b"\0" + agent, key=self._salt, digest_size=12).digest()
 

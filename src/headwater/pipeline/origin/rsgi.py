@@ -20,18 +20,18 @@ log = logging.getLogger("headwater.origin")
 class RsgiRequest:
     """An RSGI scope as the origin reads it."""
 
-    __slots__ = ("_client", "_headers", "method", "path", "query")
+    __slots__ = ("_headers", "_scope", "method", "path", "query")
 
     def __init__(self, scope: Any) -> None:
         self.method = scope.method.encode()
         self.path = scope.path.encode("utf-8", "replace")
         self.query = scope.query_string.encode("utf-8", "replace")
-        self._client = scope.client
         self._headers = scope.headers
+        self._scope = scope
 
     @property
     def remote(self) -> str:
-        host: str = self._client.rpartition(":")[0]
+        host: str = self._scope.client.rpartition(":")[0]
         return host
 
     def header(self, name: bytes) -> bytes | None:
@@ -50,26 +50,25 @@ class RsgiApp:
         if scope.proto != "http":
             return
         try:
-            await self._answer(scope, protocol)
+            request = RsgiRequest(scope)
+            response = self._origin.respond(request)
+            if not isinstance(response, Response):
+                if response is None:
+                    await call_asgi(self._app, scope, protocol)
+                    return
+                # granian does not cancel a handler whose client is gone.
+                response = await waited(response, protocol.client_disconnect)
+                if response is None:
+                    return
+            if request.method == b"HEAD" or not response.chunks:
+                protocol.response_empty(response.status, response.headers)
+            else:
+                protocol.response_bytes(response.status, response.headers, response.body)
         except ProtocolClosed:
             pass  # the viewer is gone
         except Exception:
             log.exception("a request failed: %s", scope.path[:200])
             protocol.response_bytes(FAILED.status, FAILED.headers, FAILED.body)
-
-    async def _answer(self, scope: Any, protocol: Any) -> None:
-        answer = self._origin.respond(RsgiRequest(scope))
-        if answer is None:
-            await call_asgi(self._app, scope, protocol)
-            return
-        # granian does not cancel a handler whose client is gone.
-        response = answer if isinstance(answer, Response) else await waited(answer, protocol.client_disconnect)
-        if response is None:
-            return
-        if scope.method == "HEAD" or not response.chunks:
-            protocol.response_empty(response.status, response.headers)
-        else:
-            protocol.response_bytes(response.status, response.headers, response.body)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing: `app.py` starts and stops everything."""
