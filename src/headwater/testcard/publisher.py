@@ -304,6 +304,6 @@ def _words(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, PublishRefused):
         return error.description
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__
