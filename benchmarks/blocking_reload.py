@@ -21,11 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import uvloop
 
-from benchmarks.measure import cpu_seconds, memory_mb, pin
+from benchmarks.measure import TICKS, cpu_seconds, memory_mb, pin
 from benchmarks.origin_process import AUDIO_SHARE, BASE, PARTS_A_SEGMENT, origin_process
 from headwater.pipeline.origin.server import allow_connections
 
@@ -124,8 +125,21 @@ def text_of(rendition: str, part: int, media: bool) -> str:
     )
 
 
-async def watch(port: int, part: int, viewers: int, seconds: float, pid: int) -> tuple[Arrivals, float]:
-    """Let so many viewers watch; what came when, and the server's CPU seconds a second."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """CPU of the server: cores busy, and the part of it that the kernel took (sockets)."""
+
+    share: float
+    kernel: float
+
+
+def kernel_seconds(pid: int) -> float:
+    """System time of a process so far."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[12]) / TICKS
+
+
+async def watch(port: int, part: int, viewers: int, seconds: float, pid: int) -> tuple[Arrivals, Load]:
+    """Let so many viewers watch; what came when, and what it cost the server."""
     arrivals, loop = Arrivals(), asyncio.get_running_loop()
     requests: Requests = {}
     transports: list[asyncio.BaseTransport] = []
@@ -138,14 +152,15 @@ async def watch(port: int, part: int, viewers: int, seconds: float, pid: int) ->
         transports += [transport for transport, _ in await asyncio.gather(*made)]
     await asyncio.sleep(WARM_UP_S)
     arrivals.since, arrivals.requests = time.monotonic(), 0
-    before = cpu_seconds(pid)
+    before, kernel_before = cpu_seconds(pid), kernel_seconds(pid)
     await asyncio.sleep(seconds)
     elapsed = time.monotonic() - arrivals.since
-    share = (cpu_seconds(pid) - before) / elapsed
+    busy = cpu_seconds(pid) - before
+    load = Load(busy / elapsed, (kernel_seconds(pid) - kernel_before) / max(busy, 1e-9))
     for transport in transports:
         transport.close()
     await asyncio.sleep(0.2)
-    return arrivals, share
+    return arrivals, load
 
 
 # -- the bound -------------------------------------------------------------------------------------------------------
@@ -214,31 +229,32 @@ def newest_part(port: int) -> tuple[int, int]:
     return int(text.partition('TYPE=PART,URI="p')[2].partition(".")[0]), len(text)
 
 
-def report(name: str, viewers: int, arrivals: Arrivals, share: float, seconds: float) -> tuple[float, float]:
+def report(name: str, viewers: int, arrivals: Arrivals, load: Load, seconds: float) -> tuple[float, float]:
     spreads = [1000 * spread for spread in arrivals.spreads(viewers)]
     if arrivals.errors or not spreads:
         raise RuntimeError(f"{name}: {arrivals.errors} errors, {len(spreads)} whole parts")
     p50, p99 = spreads[len(spreads) // 2], spreads[min(len(spreads) - 1, int(0.99 * len(spreads)))]
+    share = 100 * load.share
     print(
-        f"    {name:9} {viewers} viewers: {100 * share / viewers:.4f} % of a core a viewer ({100 * share:.0f} % in all,"
-        f" {arrivals.requests / seconds:.0f} requests/s), "
+        f"    {name:9} {viewers} viewers: {share / viewers:.4f} % of a core a viewer ({share:.0f} % in all,"
+        f" {load.kernel:.0%} of it in the kernel; {arrivals.requests / seconds:.0f} requests/s),"
         f" spread over {len(spreads)} parts: p50 {p50:.0f} ms, p99 {p99:.0f} ms",
         flush=True,
     )
-    return share, p99
+    return load.share, p99
 
 
 def run(viewers: int, part_bytes: int, seconds: float) -> None:
     with origin_process("--part-bytes", str(part_bytes), "--interval-ms", str(INTERVAL_MS)) as ours:
         pin(ours.pid, 0)
         part, playlist_bytes = newest_part(ours.told["http"])
-        arrivals, share = uvloop.run(watch(ours.told["http"], part, viewers, seconds, ours.pid))
-        own = report("Headwater", viewers, arrivals, share, seconds)
+        arrivals, load = uvloop.run(watch(ours.told["http"], part, viewers, seconds, ours.pid))
+        own = report("Headwater", viewers, arrivals, load, seconds)
         memory = memory_mb(ours.pid)
     with bare_process(part_bytes, playlist_bytes) as (pid, port):
         pin(pid, 0)
-        arrivals, share = uvloop.run(watch(port, part, viewers, seconds, pid))
-        floor = report("bare", viewers, arrivals, share, seconds)
+        arrivals, load = uvloop.run(watch(port, part, viewers, seconds, pid))
+        floor = report("bare", viewers, arrivals, load, seconds)
     print(f"    ratio: CPU {own[0] / floor[0]:.2f}, p99 of the spread {own[1] / floor[1]:.2f}; memory {memory:.0f} MB")
 
 

@@ -70,6 +70,8 @@ class HttpServer:
             timeout_keep_alive=int(self._origin.settings.keep_alive_s),
         )
         config.load()
+        # A line for each broken request would let strangers fill the disk; errors of the application stay.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         loop = asyncio.get_running_loop()
 
         def connection() -> asyncio.Protocol:
