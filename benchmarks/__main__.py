@@ -8,7 +8,7 @@ import sys
 
 import benchmarks
 
-ORDER = ["ingest", "delivery", "blocking_reload", "latency"]
+ORDER = ["ingest", "delivery", "blocking_reload", "latency", "glass_to_glass", "rtmp_demux", "packager", "recorder"]
 
 
 def main() -> None:

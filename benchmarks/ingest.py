@@ -1,7 +1,8 @@
 """(a) N publishers of 720p30 at 3 Mbit/s: CPU and memory per livestream, beside nginx-rtmp with HLS to memory.
 
 Both servers run one after the other in the same run, pinned to one core, fed by the same replay on the other core.
-Ours packages Low-Latency HLS (333 ms parts) in memory; nginx-rtmp plain HLS (2 s) to tmpfs.
+Ours packages Low-Latency HLS (333 ms parts), once in memory only and once recorded as by default, to tmpfs; nginx-rtmp
+packages plain HLS (2 s) to tmpfs.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 from benchmarks.measure import NGINX_RTMP, cpu_seconds, free_port, memory_mb, nginx, pin
 from benchmarks.servers import headwater
 
-WARM_UP_S = 12
-"""Until the live edge in memory is full and every publisher runs."""
+WARM_UP_S = 16
+"""Until the window in memory is full and every publisher runs."""
+
+TMPFS = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ def measure(pid: int, port: int, app: str, keys: list[str], seconds: float) -> F
     return Figure(100 * spent / took / len(keys), memory / len(keys), result["late_ms"], result["lost"])
 
 
-def ours(count: int, seconds: float) -> Figure:
-    with tempfile.TemporaryDirectory() as folder, headwater(Path(folder), recording=False) as server:
+def ours(count: int, seconds: float, *, disk: bool) -> Figure:
+    with tempfile.TemporaryDirectory(dir=TMPFS) as folder, headwater(Path(folder), recording=disk) as server:
         keys = server.create_livestreams(count)
         return measure(server.pid, server.rtmp_port, "live", keys, seconds)
 
@@ -69,15 +72,23 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 50, 100, 200])
     parser.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
-    print("streams   headwater LL-HLS      nginx-rtmp HLS        ratio   (CPU % of a core, MB, per livestream)")
+    print("per livestream: CPU in % of a core (ratio to nginx-rtmp), memory in MB")
+    print("streams   in memory only             recorded to tmpfs          nginx-rtmp, files on tmpfs")
     for count in options.streams:
-        mine, peer = ours(count, options.seconds), theirs(count, options.seconds)
-        print(
-            f"{count:7}   {mine.cpu_percent:6.3f} %  {mine.memory_mb:6.2f} MB   {peer.cpu_percent:6.3f} %"
-            f"  {peer.memory_mb:6.2f} MB   {mine.cpu_percent / max(peer.cpu_percent, 1e-9):5.2f}"
-            f"   late {mine.late_ms:.0f}/{peer.late_ms:.0f} ms, lost {mine.lost}/{peer.lost}",
-            flush=True,
-        )
+        peer = theirs(count, options.seconds)
+        memory, disk = (ours(count, options.seconds, disk=disk) for disk in (False, True))
+        print(f"{count:7}   {versus(memory, peer)}   {versus(disk, peer)}   {alone(peer)}")
+        late, lost = [f.late_ms for f in (memory, disk, peer)], [f.lost for f in (memory, disk, peer)]
+        print(f"          the load was late by at most {late} ms, connections lost {lost}", flush=True)
+
+
+def alone(figure: Figure) -> str:
+    return f"{figure.cpu_percent:6.3f} %  {figure.memory_mb:5.2f} MB"
+
+
+def versus(figure: Figure, peer: Figure) -> str:
+    ratio = figure.cpu_percent / max(peer.cpu_percent, 1e-9)
+    return f"{figure.cpu_percent:6.3f} % ({ratio:4.2f}) {figure.memory_mb:5.2f} MB"
 
 
 if __name__ == "__main__":
