@@ -42,7 +42,7 @@ class Library:
         self._media_bytes = 0
 
     def stop(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)  # reads under way are short, and somebody waits for them
 
     async def recorded(self, relative: str) -> RecordedProgram:
         """The index of an ended recording.
