@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e bench conformance setup setup-dev web clean
+.PHONY: help run test check e2e bench conformance pythons setup setup-dev web clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,15 @@ e2e: setup-dev web  ## only the tests with real encoders, players and browsers
 
 conformance: setup-dev web  ## every operation through the official SDKs (Go where it is installed; its first build takes minutes)
 	@HEADWATER_CONFORMANCE_GO=1 $(BIN)/python -m pytest tests/conformance
+
+PYTHONS ?= $(wildcard $(foreach v,3.12 3.13 3.14,$(HOME)/.pyenv/versions/$(v)*/bin/python /usr/bin/python$(v)))
+
+pythons: web  ## the unit tests on every other Python that the machine has
+	@for python in $(PYTHONS); do \
+	  venv=.tools/venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  $(MAKE) --no-print-directory setup-dev VENV=$$venv PYTHON=$$python && echo "$$($$venv/bin/python --version):" \
+	    && $$venv/bin/python -m pytest tests/unit || exit 1; \
+	done
 
 bench: setup-dev web  ## speed, each figure beside a peer or a bound of the same run
 	@$(BIN)/python -m benchmarks

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from headwater.config.settings import Settings
 
 
@@ -11,5 +9,6 @@ def run_server(settings: Settings) -> None:
     """Run the server until it is told to stop."""
     import uvloop
 
-    app = import_module("headwater.app")
+    from headwater import app
+
     uvloop.run(app.run(settings))

@@ -1,0 +1,96 @@
+"""The pages over HTTP: who gets which, with which headers, and nothing of a stranger's text unescaped."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from headwater.web.routes import routes
+
+KNOWN = "0123456789abcdef" * 2
+DISABLED = "f" * 32
+
+
+@dataclass
+class Livestream:
+    name: str
+    disabled: bool
+
+
+class Livestreams:
+    """Two livestreams: one with a name that is an attack, one that is disabled."""
+
+    async def playback(self, playback_id: str) -> Livestream | None:
+        known = {KNOWN: Livestream('<script>alert("x")</script>', False), DISABLED: Livestream("off", True)}
+        return known.get(playback_id)
+
+
+class Client:
+    """Requests to the pages, in process."""
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(Starlette(routes=routes(Livestreams())))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+def test_the_player_escapes_the_name_and_may_be_embedded(client: Client) -> None:
+    response = client.get(f"/{KNOWN}")
+    assert response.status_code == 200
+    assert "<script>alert" not in response.text and "&lt;script&gt;alert" in response.text
+    policy = response.headers["content-security-policy"]
+    assert "frame-ancestors *" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+    assert "x-frame-options" not in response.headers
+
+
+@pytest.mark.parametrize("path", [f"/{DISABLED}", f"/{'0' * 32}", "/nonsense", f"/{KNOWN.upper()}", f"/{KNOWN}0"])
+def test_what_is_unknown_or_disabled_is_a_friendly_404(client: Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 404 and "No such livestream" in response.text
+    assert response.headers["x-frame-options"] == "DENY"
+
+
+def test_the_start_page_lists_no_livestream(client: Client) -> None:
+    response = client.get("/")
+    assert response.status_code == 200 and KNOWN not in response.text
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+
+
+def test_pages_and_assets_answer_head_like_get(client: Client) -> None:
+    for path in ("/", f"/{KNOWN}", "/assets/player.js"):
+        head, get = client.request("HEAD", path), client.get(path)
+        assert head.status_code == get.status_code == 200 and head.content == b""
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_assets_are_asked_about_again_cheaply(client: Client) -> None:
+    first = client.get("/assets/stream.js")
+    assert first.headers["content-type"].startswith("text/javascript")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/assets/stream.js", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and again.content == b""
+
+
+@pytest.mark.parametrize("path", ["/assets/../routes.py", "/assets/%2e%2e/routes.py", "/assets/..%2froutes.py"])
+def test_assets_do_not_lead_out_of_their_folder(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_nobody_posts_to_a_page(client: Client) -> None:
+    assert client.request("POST", f"/{KNOWN}").status_code == 405
