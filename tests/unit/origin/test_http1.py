@@ -196,6 +196,36 @@ async def test_a_viewer_that_does_not_read_is_cut(tmp_path: Path) -> None:
         await until(lambda: server.connections == 0)
 
 
+async def test_a_viewer_that_does_not_read_is_cut_though_it_goes_on_sending(tmp_path: Path) -> None:
+    async with served(tmp_path, stalled_s=0.2) as server, wire(server.port) as connection:
+        connection.writer.transport.pause_reading()
+        asked = request(PART) * 120
+        assert len(asked) < server.origin.settings.max_head_bytes, "else the server takes no more from the socket"
+        connection.send(asked)
+        await until(lambda: server.connections == 1)
+        for _ in range(40):
+            if server.connections == 0:
+                break
+            connection.send(b"G")
+            await asyncio.sleep(0.05)
+        assert server.connections == 0
+
+
+async def test_a_connection_that_is_closed_and_whose_last_bytes_are_not_read_is_cut(tmp_path: Path) -> None:
+    """Below the transport's mark nobody is told that they are not read: idle, it is closed, and then has to go."""
+    async with served(tmp_path, stalled_s=0.2, keep_alive_s=0.5) as server, wire(server.port) as connection:
+        connection.writer.transport.pause_reading()
+        await until(lambda: server.connections == 1)
+        (held,) = server.server._state.connections
+        for _ in range(1000):
+            connection.send(request(PART, "GET", "Range: bytes=0-29999"))
+            await asyncio.sleep(0.002)
+            if held.transport.get_write_buffer_size():
+                break
+        assert held.transport.get_write_buffer_size() and not held._stalled
+        await until(lambda: server.connections == 0)
+
+
 @pytest.mark.parametrize("beginning", [b"GET /page HTT", request("/page", "POST", "Content-Length: 9", body=b"h")])
 async def test_requests_that_never_end_are_cut(tmp_path: Path, beginning: bytes) -> None:
     async with served(tmp_path, head_timeout_s=0.2, body_timeout_s=0.2) as server, wire(server.port) as connection:

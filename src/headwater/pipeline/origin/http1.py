@@ -67,6 +67,7 @@ class DeliveryProtocol(HttpToolsProtocol):
         self._head_only = False
         self._close_after = False
         self._stalled = False  # the viewer does not read what it asked for
+        self._unread_since: float | None = None  # seen so by the sweep, and nothing was read since
         self._closing = False
         self.active_at = time.monotonic()
 
@@ -111,6 +112,7 @@ class DeliveryProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stalled = False
+        self._unread_since = None
         self.active_at = time.monotonic()
         if self._rest and self._answering is None and not self.transport.is_closing():
             self._go_on()
@@ -122,10 +124,15 @@ class DeliveryProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def overdue(self, now: float) -> bool:
-        """It reads nothing of what it asked for, or sends a request too slowly."""
+        """It reads nothing of what it asked for, or sends a request too slowly.
+
+        What it sends meanwhile does not count; a closed connection whose last bytes are not read would stay for ever.
+        """
         settings = self._origin.settings
-        if self._stalled:
-            return now - self.active_at > settings.stalled_s
+        if self._stalled or self.transport.is_closing():
+            if self._unread_since is None:
+                self._unread_since = now
+            return now - self._unread_since > settings.stalled_s
         if self._begun_at is None:
             return False
         return now - self._begun_at > (settings.body_timeout_s if self._in_message else settings.head_timeout_s)
