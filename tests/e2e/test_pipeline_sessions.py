@@ -148,11 +148,13 @@ def test_a_disabled_livestream_is_refused_and_its_publisher_disconnected(shared:
     made = create(shared)
     with running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
         played(made.playback_url)
-        with api(shared) as client:
+        with httpx.Client(timeout=20) as viewer, api(shared) as client:
+            url = renditions(viewer, made.playback_url)["video"]
             client.disable(made.id)
-        publisher.communicate(timeout=20)
-        assert publisher.returncode != 0
-    assert httpx.get(made.playback_url, timeout=20).status_code == 404
+            publisher.communicate(timeout=20)
+            assert publisher.returncode != 0
+            assert viewer.get(made.playback_url).status_code == 404
+            until(lambda: viewer.get(url).status_code == 404, "the media playlist is gone, too", within_s=5)
     with running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
         _, said = publisher.communicate(timeout=20)
     assert "disabled" in said

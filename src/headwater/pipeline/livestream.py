@@ -126,6 +126,10 @@ class Storage:
         return self.data_dir / ("recordings" if keep else "spool") / f"{session_id}.mp4"
 
 
+WITHDRAWN = frozenset({"ERR_LIVESTREAM_DISABLED", "ERR_LIVESTREAM_DELETED"})
+"""Reasons to stop after which nobody may watch what was broadcast either."""
+
+
 def wall_ms() -> int:
     """Milliseconds since the Unix epoch."""
     return time_ns() // 1_000_000
@@ -335,6 +339,10 @@ class LivestreamSession:
                 )
             )
 
+    def withdraw(self) -> None:
+        """Nobody may watch what there was."""
+        self._program.withdraw()
+
     # -- what is known about it ---------------------------------------------------------------------------------
 
     @property
@@ -485,6 +493,8 @@ class Livestreams:
         if session is not None:
             session.close(wall_ms(), reason=(code, description))
             await self._finished(session.id)
+            if code in WITHDRAWN:
+                session.withdraw()
 
     # -- ends ---------------------------------------------------------------------------------------------------
 

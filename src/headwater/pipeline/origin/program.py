@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -218,6 +219,10 @@ class LiveProgram:
             for rendition in self.renditions.values():
                 while rendition.segments and not rendition.segments[0].in_memory:
                     rendition.drop_oldest(self.ended_at)
+
+    def withdraw(self) -> None:
+        """Nobody may watch any more: let go of what has ended at the next sweep, not after its while."""
+        self.ended_at = -math.inf
 
     # -- what viewers get ---------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ from headwater.control.repository.livestreams import LivestreamRow
 STOPPED = ("STOPPED_BY_API", "The broadcast was stopped through the API.")
 DISABLED = ("ERR_LIVESTREAM_DISABLED", "The livestream was disabled.")
 KEY_RESET = ("ERR_BAD_STREAM_KEY", "The livestream has a new stream key.")
-DELETED = ("ERR_BAD_STREAM_KEY", "The livestream was deleted.")
+DELETED = ("ERR_LIVESTREAM_DELETED", "The livestream was deleted.")
 
 
 async def create(call: Call[NoQuery, CreateLivestream]) -> Answer[CreatedLivestream]:
