@@ -150,11 +150,11 @@ def test_after_the_end_the_url_plays_the_recording_and_before_it_the_whole_sessi
 
 
 def test_older_segments_come_from_disk_and_decode(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data", env={"HEADWATER_ORIGIN_MEMORY_WINDOW_S": "1"}) as server:
+    with running_server(tmp_path / "data", env={"HEADWATER_ORIGIN_MEMORY_WINDOW_S": "2"}) as server:
         made = create(server)
         with running(ffmpeg_command(server.rtmp + made.stream_key)):
             played(made.playback_url)
-            subprocess.run(["sleep", "7"], check=True)
+            subprocess.run(["sleep", "8"], check=True)
             files, _ = collect(made.playback_url, tmp_path)
     assert all(decode_complaints(path) == "" for path in files.values())
 
