@@ -14,8 +14,8 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
-import httpx
 import uvloop
 
 from benchmarks.measure import pin
@@ -40,19 +40,47 @@ def attribute(line: str, name: str) -> str:
     raise KeyError(name)
 
 
+class Connection:
+    """A kept-alive HTTP/1.1 connection with little in it: the client must not be what is measured."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, url: str) -> Connection:
+        parts = urlsplit(url)
+        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+
+    async def get(self, url: str) -> tuple[int, str]:
+        """Status and body."""
+        parts = urlsplit(url)
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        self._writer.write(f"GET {target} HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        return int(head[9:12]), (await self._reader.readexactly(length)).decode()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 class Player:
     """Follows one video playlist by blocking reload; notes the arrival time of each newly listed part's last frame."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, client: Connection, url: str) -> None:
         self._client = client
         self._url = url
         self.listed: list[tuple[int, float]] = []
 
     async def media_playlist(self) -> str:
-        text = (await self._client.get(self._url)).text
+        """The URL of the video's media playlist; the server holds the request until there is one."""
+        status, text = await self._client.get(self._url)
+        while status != 200:
+            status, text = await self._client.get(self._url)
         lines = text.splitlines()
         position = next(k for k, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF"))
-        return str(httpx.URL(self._url).join(lines[position + 1]))
+        return urljoin(self._url, lines[position + 1])
 
     async def follow(self, until: float) -> None:
         url = await self.media_playlist()
@@ -60,12 +88,12 @@ class Player:
         known: dict[tuple[int, int], float] = {}
         while time.monotonic() < until:
             joint = "&" if "?" in url else "?"
-            response = await self._client.get(url + (joint + query if query else ""))
+            status, text = await self._client.get(url + (joint + query if query else ""))
             arrived = time.monotonic()
-            if response.status_code != 200:
+            if status != 200:
                 await asyncio.sleep(0.2)
                 continue
-            query = self._read(response.text, known, arrived)
+            query = self._read(text, known, arrived)
 
     def _read(self, text: str, known: dict[tuple[int, int], float], arrived: float) -> str:
         """Note what is new; returns the next reload's directives."""
@@ -128,14 +156,16 @@ async def listing(server: RunningServer, source: Source, streams: int, seconds: 
     def sent(publisher: int, frame: int, when: float) -> None:
         written[publisher, frame] = when
 
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(timeout=20, limits=limits) as client:
-        publishing = asyncio.create_task(replay(source, plan, sent))
-        await asyncio.sleep(1)
-        until = time.monotonic() + seconds - 2
-        players = [Player(client, livestream["playback_url"]) for livestream in made]
-        await asyncio.gather(*(player.follow(until) for player in players))
-        await publishing
+    publishing = asyncio.create_task(replay(source, plan, sent))
+    await asyncio.sleep(1)
+    until = time.monotonic() + seconds - 2
+    urls = [livestream["playback_url"] for livestream in made]
+    connections = [await Connection.open(url) for url in urls]
+    players = [Player(client, url) for client, url in zip(connections, urls, strict=True)]
+    await asyncio.gather(*(player.follow(until) for player in players))
+    await publishing
+    for connection in connections:
+        connection.close()
     return [
         arrived - written[k, frame]
         for k, player in enumerate(players)
@@ -147,17 +177,18 @@ async def listing(server: RunningServer, source: Source, streams: int, seconds: 
 async def first_playlist(server: RunningServer, source: Source, rounds: int) -> list[float]:
     """(e): seconds from the first publish byte to a media playlist with a segment, polled as a player does."""
     took = []
-    async with httpx.AsyncClient(timeout=20) as client:
-        for k in range(rounds):
-            made = server.create(f"first-{k}")
-            plan = {"host": "127.0.0.1", "port": server.rtmp_port, "app": "live", "seconds": 5}
-            publishing = asyncio.create_task(replay(source, {**plan, "keys": [made["stream_key"]]}))
-            since = time.monotonic()
-            player = Player(client, made["playback_url"])
-            while "#EXTINF" not in (await client.get(await player.media_playlist())).text:
-                await asyncio.sleep(0.05)
-            took.append(time.monotonic() - since)
-            await publishing
+    for k in range(rounds):
+        made = server.create(f"first-{k}")
+        plan = {"host": "127.0.0.1", "port": server.rtmp_port, "app": "live", "seconds": 5}
+        client = await Connection.open(made["playback_url"])
+        publishing = asyncio.create_task(replay(source, {**plan, "keys": [made["stream_key"]]}))
+        since = time.monotonic()
+        player = Player(client, made["playback_url"])
+        while "#EXTINF" not in (await client.get(await player.media_playlist()))[1]:
+            await asyncio.sleep(0.05)
+        took.append(time.monotonic() - since)
+        await publishing
+        client.close()
     return took
 
 
