@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -106,6 +107,31 @@ def test_the_end_is_said_the_recording_offered_and_the_next_session_starts_by_it
             viewer.reach("playing")
             viewer.moves()
             assert viewer.state()["kind"] == "live"
+
+
+def test_after_a_freeze_the_picture_comes_back_to_its_latency(server: Server, browser: Browser) -> None:
+    made = create(server)
+    with running(card_command(server.rtmp + made.stream_key)) as publisher:
+        played(made.playback_url)
+        with watched(browser, page_of(made.playback_url)) as viewer:
+            viewer.reach("playing")
+            viewer.moves()
+            publisher.send_signal(signal.SIGSTOP)
+            viewer.page.wait_for_timeout(2500)
+            publisher.send_signal(signal.SIGCONT)
+            viewer.moves()
+            near = "headwater.state === 'playing' && headwater.latency < headwater.target + 0.4"
+            until(viewer.page, near, within_s=30)
+
+
+def test_nothing_starts_before_it_is_asked_to(server: Server, browser: Browser) -> None:
+    made = create(server)
+    with running(card_command(server.rtmp + made.stream_key)):
+        played(made.playback_url)
+        with watched(browser, f"{page_of(made.playback_url)}?autoplay=0") as viewer:
+            viewer.reach("paused")
+            viewer.page.keyboard.press(" ")
+            viewer.reach("playing")
 
 
 def test_keys_buttons_and_a_phone(server: Server, browser: Browser) -> None:

@@ -113,6 +113,7 @@ let dragging = false;
 
 const actions = {
   play() {
+    if (stream.state === "paused" && !stream.hls && !video.src) return stream.wait();
     if (!video.paused) return video.pause();
     if (stream.kind === "live" && !stream.atEdge && $("seek").hidden) return stream.goLive();
     return video.play().catch(() => {});
@@ -136,10 +137,7 @@ const actions = {
   recording: () => stream.start("recording"),
 };
 
-const move = (seconds) => {
-  const { range } = stream;
-  if (range) video.currentTime = Math.min(Math.max(video.currentTime + seconds, range.start), range.end);
-};
+const move = (seconds) => stream.seek(video.currentTime + seconds);
 const louder = (step) => {
   video.muted = false;
   video.volume = Math.min(1, Math.max(0, video.volume + step));
@@ -162,10 +160,12 @@ $("info").innerHTML = ICONS.info;
 $("full").innerHTML = ICONS.full;
 $("seek").addEventListener("input", () => {
   dragging = true;
-  video.currentTime = Number($("seek").value);
+  stream.seek(Number($("seek").value));
 });
 $("seek").addEventListener("change", () => (dragging = false));
-video.addEventListener("click", actions.play);
+// A finger looks for the controls, a mouse wants to pause.
+video.addEventListener("click", (event) => (event.pointerType === "touch" ? stir() : actions.play()));
+$("veil").addEventListener("click", () => stream.state === "paused" && actions.play());
 document.addEventListener("keydown", (event) => {
   const own = event.target.closest?.("button, input");
   const action = KEYS[event.key];
@@ -204,11 +204,6 @@ showControls();
 
 if (options.get("autoplay") === "0") {
   stream.set("paused", "");
-  const begin = () => {
-    document.removeEventListener("click", begin);
-    stream.wait();
-  };
-  document.addEventListener("click", begin);
 } else {
   stream.wait();
 }

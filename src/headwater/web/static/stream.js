@@ -6,11 +6,23 @@
 //
 // In: the playback id and the element. Out: `change` events; `state`, `detail`, `latency`, `stalls`, `recording`.
 
-import Hls from "/assets/vendor/hls.min.mjs";
+// The page must be able to say that the library is missing, so it is not a static import.
+const Hls = await import("/assets/vendor/hls.min.mjs").then((module) => module.default, () => null);
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5000;
 const STALL_MS = 700; // shorter hiccups are not worth a word
+const ANSWER_MS = 8000;
+
+// Keeping to the target latency. hls.js's own catching up stops a third of a second behind it, and moves the target away
+// with each stall: ours is proportional, and never eats the last of the buffer.
+const PACE_MS = 100;
+const NEAR_S = 0.03;
+const GAIN = 0.6;
+const FASTEST = 1.25;
+const SLOWEST = 0.97;
+const LEAST_BUFFER_S = 0.35;
+const FAR_S = 5; // further behind than this, without having been asked to: jump
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -30,7 +42,9 @@ export class Stream extends EventTarget {
     this.run = 0; // each start and stop makes older callbacks void
     this.failures = 0;
     this.played = false;
+    this.away = false; // the viewer went back in time
     this.watchForStalls();
+    setInterval(() => this.pace(), PACE_MS);
     video.addEventListener("ended", () => this.ended());
     video.addEventListener("playing", () => this.set("playing"));
     document.addEventListener("visibilitychange", () => document.hidden || this.wake?.());
@@ -66,7 +80,7 @@ export class Stream extends EventTarget {
   /** Whether the livestream is live; null where the server does not say. */
   async live() {
     try {
-      const response = await fetch(`${this.base}/lifecycle`, { cache: "no-store" });
+      const response = await fetch(`${this.base}/lifecycle`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
       return response.ok ? (await response.json()).live : response.status === 404 ? false : null;
     } catch {
       return null;
@@ -90,15 +104,18 @@ export class Stream extends EventTarget {
     this.kind = kind;
     this.recording = false;
     this.played = false;
-    if (Hls.isSupported()) this.startHls(run);
+    this.away = false;
+    if (Hls?.isSupported()) this.startHls(run);
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.startNative(run);
+    else if (!Hls) this.set("error", "The player's library is missing on the server: `make web` fetches it.");
     else this.set("error", "This browser cannot play the stream. Any HLS player can, by its address.");
   }
 
   startHls(run) {
     const hls = new Hls({
       lowLatencyMode: true,
-      maxLiveSyncPlaybackRate: 1.25, // catches up gently; 333 ms parts need no more
+      maxLiveSyncPlaybackRate: 1, // see pace()
+      liveSyncOnStallIncrease: 0,
       liveDurationInfinity: true,
       backBufferLength: 30,
       maxBufferLength: 12,
@@ -190,7 +207,33 @@ export class Stream extends EventTarget {
     return behind === undefined || behind < (this.target ?? 3) + 3;
   }
 
+  /** Nudge the speed so that the picture stays at the target latency. */
+  pace() {
+    const { hls, video } = this;
+    if (!hls || this.kind !== "live" || this.away || video.paused || this.state !== "playing") {
+      if (video.playbackRate !== 1) video.playbackRate = 1;
+      return;
+    }
+    const behind = hls.latency - (hls.targetLatency ?? 0);
+    if (behind > FAR_S) return this.goLive();
+    const { buffered } = video;
+    const ahead = buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
+    let rate = 1;
+    if (behind > NEAR_S && ahead > LEAST_BUFFER_S) rate = Math.min(FASTEST, 1 + GAIN * behind);
+    else if (behind < -NEAR_S) rate = SLOWEST;
+    if (Math.abs(video.playbackRate - rate) > 0.005) video.playbackRate = rate;
+  }
+
+  /** Go to a place that the viewer chose. */
+  seek(time) {
+    const { range } = this;
+    if (!range) return;
+    this.video.currentTime = Math.min(Math.max(time, range.start), range.end);
+    this.away = this.kind === "live" && range.end - this.video.currentTime > (this.target ?? 3) + 2;
+  }
+
   goLive() {
+    this.away = false;
     const edge = this.hls?.liveSyncPosition ?? this.range?.end;
     if (edge) this.video.currentTime = edge;
     this.video.play().catch(() => {});
