@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from asyncio import selector_events
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +12,12 @@ import pytest
 
 from tests.unit.origin.feed import BASE, PLAYBACK_ID
 from tests.unit.origin.serving import Served, Wire, served, wire
+
+_WRITELINES = vars(selector_events._SelectorSocketTransport).get("writelines")  # type: ignore[attr-defined]
+needs_pauses = pytest.mark.skipif(
+    _WRITELINES is not None and "pause" not in inspect.getsource(_WRITELINES),
+    reason="this Python's asyncio forgets to pause writing in writelines (the server runs on uvloop, which does not)",
+)
 
 PART = f"{BASE}/v0/p3.m4s"
 PLAYLIST = f"{BASE}/v0/live.m3u8"
@@ -174,6 +182,7 @@ async def refused(connection: Wire, status: int) -> bool:
     return await connection.closed()
 
 
+@needs_pauses
 async def test_a_viewer_that_does_not_read_is_not_answered_on_and_on(server: Served) -> None:
     async with wire(server.port) as connection:
         connection.writer.transport.pause_reading()
@@ -188,6 +197,7 @@ async def test_a_viewer_that_does_not_read_is_not_answered_on_and_on(server: Ser
             assert len((await connection.answer())[2]) == 60_000
 
 
+@needs_pauses
 async def test_a_viewer_that_does_not_read_is_cut(tmp_path: Path) -> None:
     async with served(tmp_path, stalled_s=0.2) as server, wire(server.port) as connection:
         connection.writer.transport.pause_reading()
@@ -196,6 +206,7 @@ async def test_a_viewer_that_does_not_read_is_cut(tmp_path: Path) -> None:
         await until(lambda: server.connections == 0)
 
 
+@needs_pauses
 async def test_a_viewer_that_does_not_read_is_cut_though_it_goes_on_sending(tmp_path: Path) -> None:
     async with served(tmp_path, stalled_s=0.2) as server, wire(server.port) as connection:
         connection.writer.transport.pause_reading()
