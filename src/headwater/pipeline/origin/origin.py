@@ -281,7 +281,8 @@ class Origin:
         return NOT_FOUND
 
     async def _known(self, playback_id: str) -> PlaybackInfo | None:
-        info = await self._directory.playback(playback_id)
+        # A viewer that goes cancels its request, not the lookup: the database would drop its connection for it.
+        info = await asyncio.shield(self._directory.playback(playback_id))
         return None if info is None or info.disabled else info
 
     async def _multivariant(self, request: Request, playback_id: str) -> Response:
