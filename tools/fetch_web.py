@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -18,8 +19,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+PATIENCE = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"]
+"""npm's own patience with a network that is not there is minutes."""
+UNTELLING = ("npm error code", "npm error errno", "npm error syscall", "npm warn", "npm notice")
+"""How lines of npm begin that do not tell a person what is wrong."""
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "src/headwater/web/vendor"
@@ -28,12 +34,21 @@ TOOLS = ROOT / ".tools"
 
 @dataclass(frozen=True)
 class Package:
-    """An npm package: what of it is taken, under which name, and the digest of its archive."""
+    """An npm package: what of it is taken, under which name, and the digest of its archive.
+
+    Attributes:
+        packed: Which of the files are also written with gzip, for the server to send as they are.
+    """
 
     name: str
     version: str
     sha512: str
     files: dict[str, str]
+    packed: frozenset[str] = field(default=frozenset())
+
+    @property
+    def written(self) -> list[str]:
+        return [*self.files.values(), *(f"{name}.gz" for name in self.packed)]
 
 
 HLS = Package(
@@ -41,6 +56,7 @@ HLS = Package(
     "1.7.4",
     "3GlxGdPvT2YHvQYOt+yOzT/DEior/qJVNIylHA77kgeoBTdQQqi70GwefNEUmHQeNGyjC8U62+bruqW/Tpm+tg==",
     {"dist/hls.min.mjs": "hls.min.mjs", "LICENSE": "hls.LICENSE"},
+    frozenset({"hls.min.mjs"}),
 )
 SHAKA = Package(
     "shaka-player",
@@ -55,7 +71,7 @@ def main() -> None:
     parser.add_argument("--tests", action="store_true", help="what the browser tests need")
     package, folder = (SHAKA, TOOLS / "web") if parser.parse_args().tests else (HLS, VENDOR)
     stamp = folder / f".{package.name}-{package.version}"
-    if stamp.exists() and all((folder / name).exists() for name in package.files.values()):
+    if stamp.exists() and all((folder / name).exists() for name in package.written):
         return
     print(f"fetching {package.name} {package.version} ...", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -65,11 +81,12 @@ def main() -> None:
 
 def pack(package: Package, scratch: Path) -> Path:
     """Download the archive, without running anything of it."""
-    command = [*npm(), "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--json"]
+    command = [*npm(), "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--json", *PATIENCE]
+    command += ["--cache", str(scratch / "cache"), "--logs-max=0"]  # nothing outside this folder is touched
     result = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        last = (result.stderr.strip().splitlines() or ["npm said nothing"])[-1]
-        sys.exit(f"cannot fetch {package.name} from npm (is this machine online?): {last}")
+        said = [line for line in result.stderr.splitlines() if not line.startswith(UNTELLING)]
+        sys.exit(f"cannot fetch {package.name} from npm (is this machine online?): {(said or ['npm said nothing'])[0]}")
     return scratch / json.loads(result.stdout)[0]["filename"]
 
 
@@ -83,7 +100,10 @@ def take(package: Package, archive: Path, folder: Path) -> None:
         for inside, name in package.files.items():
             member = tar.extractfile(f"package/{inside}")
             assert member is not None, f"{package.name} has no {inside}"
-            (folder / name).write_bytes(member.read())
+            data = member.read()
+            (folder / name).write_bytes(data)
+            if name in package.packed:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(data, 9, mtime=0))
 
 
 def npm() -> list[str]:

@@ -7,14 +7,17 @@ site, nothing else may be framed.
 from __future__ import annotations
 
 import html
+import os
 from functools import cache
 from importlib.resources import files
 from typing import Protocol
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import PathLike, StaticFiles
+from starlette.types import Scope
 
 PLAYBACK_ID_LENGTH = 32
 HEX = frozenset("0123456789abcdef")
@@ -43,12 +46,26 @@ class Directory(Protocol):
 
 
 class Assets(StaticFiles):
-    """Static files that browsers ask about again, cheaply (ETag), so that an upgrade is seen at once."""
+    """Static files that browsers ask about again, cheaply (ETag), so that an upgrade is seen at once.
 
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+    Where tools/fetch_web.py left a `.gz` beside a file, who accepts it gets that: nothing is compressed per request.
+    """
+
+    def file_response(
+        self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        packed = f"{os.fspath(full_path)}.gz"
+        has_packed = os.path.isfile(packed)
+        gzip = has_packed and "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        if gzip:
+            full_path, stat_result = packed, os.stat(packed)
+        response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["cache-control"] = "no-cache"
         response.headers["x-content-type-options"] = "nosniff"
+        if has_packed:
+            response.headers["vary"] = "accept-encoding"
+        if gzip:
+            response.headers["content-encoding"] = "gzip"
         return response
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
 
-from headwater.web.routes import routes
+from headwater.web.routes import Assets, routes
 
 KNOWN = "0123456789abcdef" * 2
 DISABLED = "f" * 32
@@ -33,9 +36,12 @@ class Livestreams:
 class Client:
     """Requests to the pages, in process."""
 
+    def __init__(self, served: list[BaseRoute] | None = None) -> None:
+        self.served = served if served is not None else routes(Livestreams())
+
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(Starlette(routes=routes(Livestreams())))
+            transport = httpx.ASGITransport(Starlette(routes=self.served))
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, **options)
 
@@ -85,6 +91,19 @@ def test_assets_are_asked_about_again_cheaply(client: Client) -> None:
     assert first.headers["cache-control"] == "no-cache"
     again = client.get("/assets/stream.js", headers={"if-none-match": first.headers["etag"]})
     assert again.status_code == 304 and again.content == b""
+
+
+def test_what_is_packed_is_sent_packed_to_who_accepts_it(tmp_path: Path) -> None:
+    (tmp_path / "library.mjs").write_bytes(b"plain")
+    (tmp_path / "library.mjs.gz").write_bytes(gzip.compress(b"plain"))
+    client = Client([Mount("/", Assets(directory=str(tmp_path)))])
+    packed = client.get("/library.mjs", headers={"accept-encoding": "br, gzip"})
+    plain = client.get("/library.mjs", headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+    assert packed.content == plain.content == b"plain" and packed.headers["etag"] != plain.headers["etag"]
+    for response in (packed, plain):
+        assert response.headers["vary"] == "accept-encoding"
+        assert "javascript" in response.headers["content-type"]
 
 
 @pytest.mark.parametrize("path", ["/assets/../routes.py", "/assets/%2e%2e/routes.py", "/assets/..%2froutes.py"])
