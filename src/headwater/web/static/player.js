@@ -37,6 +37,8 @@ function showState() {
   player.dataset.kind = stream.kind;
   $("headline").textContent = HEADLINES[stream.state] ?? "";
   $("detail").textContent = stream.detail;
+  $("live").hidden = stream.kind === "recording" && !stream.liveAgain;
+  $("live").classList.toggle("again", stream.liveAgain);
   $("recording").hidden = !(stream.recording && ["waiting", "ended"].includes(stream.state));
 }
 
@@ -63,6 +65,8 @@ function showPosition() {
     $("seek").min = range.start;
     $("seek").max = range.end;
     $("seek").value = video.currentTime;
+    const behind = range.end - video.currentTime;
+    $("seek").setAttribute("aria-valuetext", recording ? clock(video.currentTime) : `${clock(behind)} behind the newest picture`);
   }
   $("live").classList.toggle("at-edge", stream.state === "playing" && stream.atEdge);
   if (recording) $("time").textContent = range ? `${clock(video.currentTime)} / ${clock(range.end)}` : "";
@@ -110,13 +114,14 @@ async function showViewers() {
 // -- what can be done ------------------------------------------------------------------------------------------
 
 let dragging = false;
+let shown = "";
 
 const actions = {
   play() {
-    if (stream.state === "paused" && !stream.hls && !video.src) return stream.wait();
+    if (stream.state === "paused" && !stream.hls && !video.src) return stream.wait("connecting");
     if (!video.paused) return video.pause();
     if (stream.kind === "live" && !stream.atEdge && $("seek").hidden) return stream.goLive();
-    return video.play().catch(() => {});
+    return stream.resume();
   },
   mute() {
     video.muted = !video.muted;
@@ -193,6 +198,8 @@ stream.addEventListener("change", () => {
   showState();
   showControls();
   stir();
+  if (stream.state !== shown) showViewers();
+  shown = stream.state;
 });
 setInterval(() => {
   showPosition();
@@ -205,7 +212,7 @@ showControls();
 if (options.get("autoplay") === "0") {
   stream.set("paused", "");
 } else {
-  stream.wait();
+  stream.wait("connecting");
 }
 
 // Read-only, for embedders and tests.

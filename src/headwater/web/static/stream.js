@@ -4,6 +4,7 @@
 //                    ▲         │
 //                    └── ended ┘                        ended: ENDLIST was played to its end
 //
+// Beside them: `paused`, where only the viewer can start it, and `error`, where this browser cannot play what comes.
 // In: the playback id and the element. Out: `change` events; `state`, `detail`, `latency`, `stalls`, `recording`.
 
 // The page must be able to say that the library is missing, so it is not a static import.
@@ -11,6 +12,10 @@ const Hls = await import("/assets/vendor/hls.min.mjs").then((module) => module.d
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5000;
+const GROWTH = 1.5;
+const SETTLED_MS = 5000; // having played this long, a failure is a new one
+const NATIVE_PATIENCE_MS = 15000; // native players say nothing of a connection that is gone
+const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferIncompatibleCodecsError", "bufferAddCodecError"];
 const STALL_MS = 700; // shorter hiccups are not worth a word
 const ANSWER_MS = 8000;
 
@@ -25,6 +30,7 @@ const LEAST_BUFFER_S = 0.35;
 const FAR_S = 5; // further behind than this, without having been asked to: jump
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const scattered = (ms) => ms * (0.75 + Math.random() / 2); // the viewers of a server that restarts do not come all at once
 
 export class Stream extends EventTarget {
   constructor(id, video) {
@@ -37,10 +43,11 @@ export class Stream extends EventTarget {
     this.stalls = 0;
     this.kind = "live"; // or "recording"
     this.recording = false; // there is one to watch
+    this.liveAgain = false; // while a recording plays, the livestream has begun again
     this.hls = null;
     this.sid = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
     this.run = 0; // each start and stop makes older callbacks void
-    this.failures = 0;
+    this.failures = 0; // fatal ones, one after another
     this.played = false;
     this.away = false; // the viewer went back in time
     this.watchForStalls();
@@ -48,10 +55,11 @@ export class Stream extends EventTarget {
     video.addEventListener("ended", () => this.ended());
     video.addEventListener("playing", () => this.set("playing"));
     document.addEventListener("visibilitychange", () => document.hidden || this.wake?.());
+    addEventListener("online", () => this.wake?.());
   }
 
   set(state, detail = "") {
-    if (state === "playing") this.failures = 0;
+    if (state === "playing" && this.state !== "playing") this.playingSince = performance.now();
     if (state === this.state && detail === this.detail) return;
     this.state = state;
     this.detail = detail;
@@ -60,21 +68,28 @@ export class Stream extends EventTarget {
 
   // -- waiting and starting ------------------------------------------------------------------------------------
 
-  /** Wait until something is live, then play it. */
-  async wait(reason = "") {
+  /** Wait until something is live, then play it; the state is what the viewer is told until the server has answered. */
+  async wait(state = "waiting", detail = "") {
     const run = this.stop();
-    let next = FIRST_PAUSE_MS;
-    if (reason !== "ended") this.set("waiting", reason);
+    this.set(state, detail);
+    let next = Math.min(FIRST_PAUSE_MS * GROWTH ** this.failures, LONGEST_PAUSE_MS);
+    if (this.failures > 1) await this.rest(state === "error" ? LONGEST_PAUSE_MS : next);
     while (run === this.run) {
       const live = await this.live();
       if (run !== this.run) return;
       if (live) return this.start();
-      if (live === null) this.set(this.state === "ended" ? "ended" : "waiting", "The server does not answer. Trying again.");
-      else if (this.state === "waiting") this.set("waiting", "It starts by itself.");
+      if (state !== "ended") state = "waiting";
+      if (live === null) this.set(state, "The server does not answer. Trying again.");
+      else this.set(state, state === "waiting" ? "It starts by itself." : detail);
       if (!this.asked) this.askForRecording();
-      await Promise.race([pause(next), new Promise((resolve) => (this.wake = resolve))]);
-      next = document.hidden ? LONGEST_PAUSE_MS : Math.min(next * 1.5, LONGEST_PAUSE_MS);
+      await this.rest(next);
+      next = document.hidden ? LONGEST_PAUSE_MS : Math.min(next * GROWTH, LONGEST_PAUSE_MS);
     }
+  }
+
+  /** Pause, but not longer than until somebody looks or the network is back. */
+  rest(ms) {
+    return Promise.race([pause(scattered(ms)), new Promise((resolve) => (this.wake = resolve))]);
   }
 
   /** Whether the livestream is live; null where the server does not say. */
@@ -127,17 +142,39 @@ export class Stream extends EventTarget {
     hls.on(Hls.Events.MANIFEST_PARSED, () => run === this.run && this.play());
     hls.on(Hls.Events.LEVEL_LOADED, (_, data) => {
       if (run === this.run) this.over = !data.details.live && this.kind === "live" && this.played;
-      if (!data.details.live && !this.played) this.kind = "recording";
-      this.played = true;
+      if (!this.played) this.begun(run, data.details.live);
     });
     hls.loadSource(this.url);
     hls.attachMedia(this.video);
   }
 
   startNative(run) {
-    this.video.src = this.url;
-    this.video.addEventListener("error", () => run === this.run && this.wait("The connection broke."), { once: true });
+    const { video } = this;
+    this.native = new AbortController();
+    const once = { once: true, signal: this.native.signal };
+    video.addEventListener("loadedmetadata", () => this.begun(run, !Number.isFinite(video.duration)), once);
+    video.addEventListener("error", () => this.broke("The connection broke."), once);
+    video.src = this.url;
     this.play();
+  }
+
+  /** The first playlist is there: it tells whether this is live. */
+  begun(run, live) {
+    this.played = true;
+    if (!live) this.kind = "recording";
+    if (this.kind === "recording") this.lookOut(run);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** While a recording plays, notice that the livestream begins again. */
+  async lookOut(run) {
+    while (run === this.run && !this.liveAgain) {
+      await pause(scattered(LONGEST_PAUSE_MS));
+      const live = !document.hidden && (await this.live());
+      if (run !== this.run || !live) continue;
+      this.liveAgain = true;
+      this.dispatchEvent(new Event("change"));
+    }
   }
 
   play() {
@@ -151,7 +188,14 @@ export class Stream extends EventTarget {
     this.wake?.();
     this.hls?.destroy();
     this.hls = null;
+    if (this.native) {
+      this.native.abort();
+      this.native = null;
+      this.video.removeAttribute("src");
+      this.video.load();
+    }
     this.asked = false;
+    this.liveAgain = false;
     return ++this.run;
   }
 
@@ -159,15 +203,24 @@ export class Stream extends EventTarget {
 
   failed(data) {
     if (!data.fatal) return;
-    this.failures += 1;
-    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.failures <= 2) this.hls.recoverMediaError();
-    else this.wait(data.type === Hls.ErrorTypes.NETWORK_ERROR ? "The connection broke." : "The picture broke.");
+    if (UNPLAYABLE.includes(data.details)) return this.broke("This browser does not have its codec; another one may.", "error");
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.failures < 2) {
+      this.failures += 1;
+      return this.hls.recoverMediaError();
+    }
+    this.broke(data.type === Hls.ErrorTypes.NETWORK_ERROR ? "The connection broke." : "The picture broke.");
+  }
+
+  /** Begin anew: at once the first time, then with back-off. */
+  broke(detail, state = "waiting") {
+    this.failures += state === "error" ? 2 : 1; // the same codec is not tried again at once
+    this.wait(state, detail);
   }
 
   ended() {
     const run = this.run;
     this.set("ended", this.kind === "recording" ? "That was the recording." : "");
-    pause(300).then(() => run === this.run && this.wait("ended"));
+    pause(300).then(() => run === this.run && this.wait("ended", this.detail));
   }
 
   /** A picture that does not move though it should: said after a moment, counted once. */
@@ -179,11 +232,15 @@ export class Stream extends EventTarget {
       const now = performance.now();
       if (video.currentTime !== last || video.paused || video.ended || !this.played) {
         if (this.state === "stalled" && video.currentTime !== last) this.set("playing");
+        if (this.state === "playing" && now - this.playingSince > SETTLED_MS) this.failures = 0;
         last = video.currentTime;
         since = now;
       } else if (now - since > STALL_MS && this.state === "playing") {
         this.stalls += 1;
         this.set("stalled", this.over ? "" : "Waiting for the stream.");
+      } else if (this.native && now - since > NATIVE_PATIENCE_MS) {
+        this.broke("The connection broke.");
+        since = now;
       }
     }, 100);
   }
@@ -232,7 +289,14 @@ export class Stream extends EventTarget {
     this.away = this.kind === "live" && range.end - this.video.currentTime > (this.target ?? 3) + 2;
   }
 
+  /** Play on from where it was paused, though that is behind by now. */
+  resume() {
+    this.away = this.kind === "live" && !this.atEdge;
+    return this.video.play().catch(() => {});
+  }
+
   goLive() {
+    if (this.kind === "recording") return this.start();
     this.away = false;
     const edge = this.hls?.liveSyncPosition ?? this.range?.end;
     if (edge) this.video.currentTime = edge;
