@@ -125,22 +125,10 @@ def test_audio_only_and_video_only_play(shared: Server) -> None:
             assert set(out.split()) == {kind}
 
 
-def test_after_the_end_the_url_plays_the_recording_and_before_it_the_whole_session(shared: Server) -> None:
+def test_after_the_end_the_url_plays_the_recording(shared: Server) -> None:
     made = create(shared)
     with running(ffmpeg_command(shared.rtmp + made.stream_key, seconds=9)) as publisher:
         played(made.playback_url)
-        with httpx.Client(timeout=20) as client:
-            until(
-                lambda: (
-                    len(
-                        media_playlist(
-                            client, renditions(client, made.playback_url + "?dvrEnabled=true")["video"]
-                        ).segments
-                    )
-                    >= 2
-                ),
-                "the session from its beginning",
-            )
         publisher.wait(20)
     until(lambda: not live(made.playback_url), "the session has ended", within_s=15)
     assert duration_s(made.playback_url) == pytest.approx(9, abs=0.3)
@@ -149,14 +137,25 @@ def test_after_the_end_the_url_plays_the_recording_and_before_it_the_whole_sessi
     assert playlist.ended and "#EXT-X-PLAYLIST-TYPE:VOD" in playlist.text
 
 
-def test_older_segments_come_from_disk_and_decode(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data", env={"HEADWATER_ORIGIN_MEMORY_WINDOW_S": "2"}) as server:
+def test_the_window_slides_its_older_half_is_on_disk_and_dvr_goes_back_to_the_beginning(tmp_path: Path) -> None:
+    windows = {"HEADWATER_ORIGIN_MEMORY_WINDOW_S": "2", "HEADWATER_ORIGIN_DVR_WINDOW_S": "6"}
+    with running_server(tmp_path / "data", env=windows) as server, httpx.Client(timeout=20) as client:
         made = create(server)
         with running(ffmpeg_command(server.rtmp + made.stream_key)):
             played(made.playback_url)
-            subprocess.run(["sleep", "8"], check=True)
+            url = renditions(client, made.playback_url)["video"]
+            first = media_playlist(client, url).segments[0].msn
+            until(lambda: media_playlist(client, url).segments[0].msn > first + 1, "the window slides", within_s=30)
+            dvr = media_playlist(client, renditions(client, made.playback_url + "?dvrEnabled=true")["video"])
+            assert dvr.segments[0].msn == first and "#EXT-X-PLAYLIST-TYPE:EVENT" in dvr.text
             files, _ = collect(made.playback_url, tmp_path)
-    assert all(decode_complaints(path) == "" for path in files.values())
+            assert all(decode_complaints(path) == "" for path in files.values())
+            # Without the file only what is in memory is left: the rest did come from disk.
+            until(lambda: media_playlist(client, url).segments[0].msn > dvr.segments[-1].msn - 2, "newer segments")
+            next((server.data / "recordings").glob("*.mp4")).unlink()
+            segments = media_playlist(client, url).segments
+            assert client.get(segments[-1].url).status_code == 200
+            assert 404 in {client.get(segment.url).status_code for segment in segments[:-1]}
 
 
 def test_another_size_mid_session_gets_an_init_segment_of_its_own(shared: Server, tmp_path: Path) -> None:
