@@ -54,8 +54,8 @@ def _level(frame: av.AudioFrame) -> NDArray[np.float32]:
     return samples
 
 
-def offsets_ms(path: Path) -> list[float]:
+def offsets_ms(path: Path, sound: Path | None = None) -> list[float]:
     """Beep minus flash for each pair that is found, milliseconds; positive: the sound is late."""
-    sounds = beeps(path)
+    sounds = beeps(sound or path)
     pairs = [(flash, min(sounds, key=lambda beep: abs(beep - flash))) for flash in flashes(path)] if sounds else []
     return [1000 * (beep - flash) for flash, beep in pairs if abs(beep - flash) < 0.5]

@@ -100,6 +100,9 @@ def test_sound_and_picture_stay_together_across_reconnects(shared: Server, tmp_p
         with running(card_command(shared.rtmp + made.stream_key)):
             played(made.playback_url)
             subprocess.run(["sleep", "4"], check=True)
+            files, _ = collect(made.playback_url, tmp_path)
+            delivered = offsets_ms(files["video"], files["audio"])
+            assert delivered and all(abs(offset) < 40 for offset in delivered), "as HLS delivers it"
         # killed: the next one is a reconnect into the same session
     until(lambda: not live(made.playback_url), "the session has ended", within_s=15)
     recordings = list((shared.data / "recordings").glob("*.mp4"))

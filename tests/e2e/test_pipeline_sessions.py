@@ -307,6 +307,8 @@ def test_recordings_are_plain_files(shared: Server) -> None:
     with running(ffmpeg_command(shared.rtmp + made.stream_key, seconds=4)) as publisher:
         publisher.wait(20)
     until(lambda: status_of(shared, made) == "IDLE", "the session is closed", within_s=12)
+    # The encoder paced four seconds of media: that is the truth, whatever the server's own clock says.
+    assert session_of(shared, made).ingest_seconds == pytest.approx(4, abs=1)
     path = max((shared.data / "recordings").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
     out = subprocess.run(
         [require("ffprobe"), "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(path)],
