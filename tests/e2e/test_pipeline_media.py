@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -126,6 +127,25 @@ def test_audio_only_and_video_only_play(shared: Server) -> None:
             command = [require("ffprobe"), "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]
             out = subprocess.run([*command, made.playback_url], capture_output=True, text=True, timeout=30).stdout
             assert set(out.split()) == {kind}
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "codecs"),
+    [("hevc", "aac", ("hvc1.", "mp4a.40.2")), ("av1", "opus", ("av01.", "opus")), ("vp9", "opus", ("vp09.", "opus"))],
+)
+def test_enhanced_rtmp_plays_with_the_right_codecs(
+    shared: Server, video: str, audio: str, codecs: tuple[str, str]
+) -> None:
+    made = create(shared)
+    command = [sys.executable, "-m", "headwater", "publish", shared.rtmp + made.stream_key, "--size", "320x180"]
+    with running([*command, "--codec", video, "--audio-codec", audio]), httpx.Client(timeout=20) as client:
+        played(made.playback_url)
+        text = client.get(made.playback_url).text.lower()
+        stated = text.split('codecs="')[1].split('"')[0].split(",")
+        assert stated[0].startswith(codecs[0]) and stated[1] == codecs[1]
+        probe = [require("ffprobe"), "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]
+        out = subprocess.run([*probe, made.playback_url], capture_output=True, text=True, timeout=30).stdout
+        assert set(out.split()) == {video, audio}
 
 
 def test_after_the_end_the_url_plays_the_recording(shared: Server) -> None:
