@@ -29,7 +29,8 @@ from headwater.media.cmaf import InitSegment, Part, Playable, SegmentClosed, Seg
 from headwater.media.track import AudioConfig, Codec, Track, VideoConfig
 from headwater.pipeline.origin import HttpServer, Origin, OriginSettings
 from headwater.pipeline.origin.directory import PlaybackInfo
-from headwater.pipeline.origin.program import LiveProgram, session_name
+from headwater.pipeline.origin.paths import session_name
+from headwater.pipeline.origin.program import LiveProgram
 
 PLAYBACK_ID, SESSION_ID = "0123456789abcdef" * 2, "0123456789abcdef"
 BASE = f"/{PLAYBACK_ID}/{session_name(SESSION_ID)}"

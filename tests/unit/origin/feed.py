@@ -9,7 +9,8 @@ from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClo
 from headwater.media.track import AudioConfig, Codec, Track, VideoConfig
 from headwater.pipeline.origin import Origin, OriginSettings
 from headwater.pipeline.origin.directory import PlaybackInfo
-from headwater.pipeline.origin.program import LiveProgram, session_name
+from headwater.pipeline.origin.paths import session_name
+from headwater.pipeline.origin.program import LiveProgram
 from headwater.pipeline.recorder.recording import RecordingReader
 
 PLAYBACK_ID = "0123456789abcdef0123456789abcdef"

@@ -300,16 +300,16 @@ class TestMultivariant:
         origin = make_origin(tmp_path, hold_s=0.01)
         response = await self.get(origin)
         assert response.status == 404 and response.header("retry-after") is not None
-        assert not origin._expected
+        assert not origin._holds._expected
 
     async def test_unknown_names_leave_nothing_behind(self, origin: Origin) -> None:
         Feed(origin).live(1)
-        before = len(origin.media), len(origin._sessions)
+        before = len(origin.media), len(origin._programs.sessions)
         for k in range(2000):
             for target in (f"/{k:032x}/manifest/video.m3u8", f"/{k:032x}/{k:012x}/v0/p{k}.m4s", f"{BASE}/v0/{k}.m4s"):
                 answer = origin.respond(Ask(target))
                 assert answer is not None and not isinstance(answer, Pending)
                 response = answer if isinstance(answer, Response) else await answer
                 assert response.status == (404 if k not in (100,) or "/v0/100." not in target else 200), target
-        assert not origin._expected
-        assert (len(origin.media), len(origin._sessions)) == before
+        assert not origin._holds._expected
+        assert (len(origin.media), len(origin._programs.sessions)) == before

@@ -175,7 +175,7 @@ async def test_one_picture_is_drawn_for_all_who_ask(tmp_path: Path) -> None:
         drawn.append(width)
         return b"jpeg of " + fragment[:4]
 
-    session.origin._thumbnail = draw
+    session.origin._about._thumbnail = draw
     session.apply(init(VIDEO))
     session.segment(VIDEO, 100)
     pictures = await asyncio.gather(*(session.get(f"/{PLAYBACK_ID}/thumbnail.jpg") for _ in range(50)))

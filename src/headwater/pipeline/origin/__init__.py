@@ -1,10 +1,18 @@
 """Segments and parts in, HTTP responses out.
 
-program.py     LiveProgram: a session as viewers see it; rendition.py: one track of it
-blocking.py    the decision to serve, hold or reject a reload; views.py: who watches, and for how long
-recorded.py    playlists of what lies on disk
-origin.py      Origin: a request in, a response out, now or later
-http1.py       its plain HTTP/1.1 shell; rsgi.py: its TLS and HTTP/2 shell; server.py: the listeners
+Media comes in:
+program.py     LiveProgram: a session as viewers see it; rendition.py, segment.py: one track of it, one segment
+programs.py    the tables of what can be had
+recorded.py    playlists of what lies on disk; library.py: its files
+
+Requests come in, the way they go:
+server.py      the listeners; http1.py: the plain HTTP/1.1 shell; rsgi.py: the TLS and HTTP/2 shell; asgi.py: the rest
+origin.py      Origin: a request in, a response out, now or later. Read it first
+entry.py       the multivariant playlist; live_playlist.py: live media playlists; live_media.py: live segments and parts
+recorded_media.py   everything from disk; about.py: status, viewers, thumbnail
+blocking.py    the decision to serve, hold or reject a reload; holds.py: who came before there was anything
+viewer.py      whose request it is; views.py: who watches, and for how long
+request.py, response.py, ranges.py   HTTP as the origin sees it
 """
 
 from headwater.pipeline.origin.origin import Origin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,3 +28,12 @@ class Directory(Protocol):
 
     async def playback(self, playback_id: str) -> PlaybackInfo | None:
         """The livestream of a playback id, or None."""
+
+
+async def watchable(directory: Directory, playback_id: str) -> PlaybackInfo | None:
+    """The livestream of a playback id, unless nobody may watch it.
+
+    A viewer that goes cancels its request, not the lookup: the database would drop its connection for it.
+    """
+    info = await asyncio.shield(directory.playback(playback_id))
+    return None if info is None or info.disabled else info

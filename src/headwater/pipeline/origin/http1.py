@@ -25,9 +25,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from headwater.pipeline.origin.origin import Answer, Origin, is_ours
+from headwater.pipeline.origin.origin import Origin
+from headwater.pipeline.origin.paths import is_ours
 from headwater.pipeline.origin.request import HeadFields, HeadRequest
-from headwater.pipeline.origin.response import FAILED, JOINED_BYTES, Pending, Response, plain
+from headwater.pipeline.origin.response import FAILED, JOINED_BYTES, Answer, Pending, Response, plain
 
 log = logging.getLogger("headwater.origin")
 

@@ -7,33 +7,24 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.multivariant import multivariant_of
+from headwater.pipeline.origin.paths import part_name, session_name
+from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.recorded import RecordedProgram
-from headwater.pipeline.origin.rendition import Rendition, part_name
+from headwater.pipeline.origin.rendition import Rendition
 from headwater.pipeline.origin.response import Response, media_response, plain
 from headwater.pipeline.origin.segment import Segment
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.origin.views import ViewLedger
 from headwater.pipeline.recorder.recording import Recording, RecordingReader
 
-if TYPE_CHECKING:
-    from headwater.pipeline.origin.origin import Origin
-
 MEMORY_ONLY_TARGETS = 3
 """Target durations that are listed where nothing is on disk: the least that RFC 8216bis (6.2.2) allows."""
 
 GONE = plain(404, "This part will not come: the livestream has ended.")
-
-SESSION_NAME_LENGTH = 12
-"""Hex digits of the session's id in its URLs: enough that two sessions of one livestream never share one."""
-
-
-def session_name(session_id: str) -> str:
-    return session_id.replace("-", "")[:SESSION_NAME_LENGTH]
 
 
 class LiveProgram:
@@ -46,7 +37,14 @@ class LiveProgram:
         so_far: When the index of its recording was last read (monotonic seconds), and the index.
     """
 
-    def __init__(self, origin: Origin, info: PlaybackInfo, session_id: str, recorder: RecordingReader | None) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        settings: OriginSettings,
+        info: PlaybackInfo,
+        session_id: str,
+        recorder: RecordingReader | None,
+    ) -> None:
         self.info = info
         self.session_id = session_id
         self.recorder = recorder
@@ -54,10 +52,10 @@ class LiveProgram:
         self.ready = asyncio.Event()
         self.ended = False
         self.ended_at = 0.0
-        self.views = ViewLedger(6.0, origin.settings.max_views)
+        self.views = ViewLedger(6.0, settings.max_views)
         self.so_far: tuple[float, RecordedProgram] | None = None
-        self._origin = origin
-        self._settings: OriginSettings = origin.settings
+        self._programs = programs
+        self._settings = settings
         self._base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
         self._target_duration_s = 0
         self._part_target_s = 0.0
@@ -100,12 +98,12 @@ class LiveProgram:
             rendition = Rendition(f"{kind}{number}", init)
             rendition.reports = partial(self._reports, rendition)
             self.renditions[init.track.id] = rendition
-            self._origin.playlists[self._url(rendition, "live.m3u8")] = (self, rendition)
+            self._programs.playlists[self._url(rendition, "live.m3u8")] = (self, rendition)
         else:
             rendition.init(init)
         self._multivariant = {}
         name = f"init{init.version}.mp4"
-        self._origin.media[self._url(rendition, name)] = media_response((init.data,), self._etag(rendition, name))
+        self._programs.media[self._url(rendition, name)] = media_response((init.data,), self._etag(rendition, name))
 
     def _open_segment(self, rendition: Rendition, opened: SegmentOpened) -> None:
         """Discontinuities are counted once for all tracks: their sequence numbers must agree (RFC 8216bis, 4.4.3.3).
@@ -139,7 +137,7 @@ class LiveProgram:
         assert part.data is not None, "a part leaves the packager with its bytes"
         name = rendition.add_part(part)
         response = media_response((part.data,), self._etag(rendition, name))
-        self._origin.media[self._url(rendition, name)] = response
+        self._programs.media[self._url(rendition, name)] = response
         if rendition.hinted:
             rendition.serve_hinted(response)
 
@@ -177,18 +175,18 @@ class LiveProgram:
             for number, part in segment.parts:
                 if part.data is not None and part.offset is not None and part.offset + part.size <= written:
                     part.data = None
-                    self._origin.media.pop(self._url(rendition, part_name(number)), None)
+                    self._programs.media.pop(self._url(rendition, part_name(number)), None)
             segment.on_disk = not segment.chunks
 
     def _forget(self, rendition: Rendition, segment: Segment) -> None:
         for number, _ in segment.parts:
-            self._origin.media.pop(self._url(rendition, part_name(number)), None)
+            self._programs.media.pop(self._url(rendition, part_name(number)), None)
         left = rendition.retired[0][1] if rendition.retired else rendition.segments[0] if rendition.segments else None
         oldest = segment.opened.init_version
         if left is not None and left.opened.init_version > oldest:  # no segment needs that init segment any more
             for version in [version for version in rendition.inits if version <= oldest]:
                 del rendition.inits[version]
-                self._origin.media.pop(self._url(rendition, f"init{version}.mp4"), None)
+                self._programs.media.pop(self._url(rendition, f"init{version}.mp4"), None)
 
     def close(self) -> None:
         """Take every name of this session out of the tables."""
@@ -196,8 +194,8 @@ class LiveProgram:
             for segment in [*(s for _, s in rendition.retired), *rendition.segments]:
                 self._forget(rendition, segment)
             for version in rendition.inits:
-                self._origin.media.pop(self._url(rendition, f"init{version}.mp4"), None)
-            self._origin.playlists.pop(self._url(rendition, "live.m3u8"), None)
+                self._programs.media.pop(self._url(rendition, f"init{version}.mp4"), None)
+            self._programs.playlists.pop(self._url(rendition, "live.m3u8"), None)
         self.renditions = {}
 
     def end(self, recording: Recording | None) -> None:

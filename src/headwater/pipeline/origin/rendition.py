@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from headwater.media.cmaf import InitSegment, Part, SegmentClosed, SegmentOpened
 from headwater.pipeline.origin.blocking import Edge, Verdict, decide
+from headwater.pipeline.origin.paths import part_name
 from headwater.pipeline.origin.response import BUSY, EXPIRED, PLAYLIST, Pending, Response
 from headwater.pipeline.origin.segment import Segment, insert_map
 from headwater.protocols.m3u8 import lines
@@ -301,7 +302,3 @@ class Rendition:
         self.hinted = []
         for pending in waiting:
             pending.resolve(BUSY)
-
-
-def part_name(number: int) -> str:
-    return f"p{number}.m4s"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TypeAlias
 
 PLAYLIST = "application/vnd.apple.mpegurl"
 MP4 = "video/mp4"
@@ -108,6 +109,23 @@ def media_response(data: tuple[bytes, ...], etag: str) -> Response:
     return Response(200, headers, data, etag=f'"{etag}"', ranged=True)
 
 
+METHODS = "GET, HEAD, OPTIONS"
+NOT_ALLOWED = plain(405, f"Only {METHODS} are allowed here.", ("allow", METHODS))
+PREFLIGHT = Response(
+    204,
+    [
+        ("access-control-allow-methods", METHODS),
+        (
+            "access-control-allow-headers",
+            "Range, If-None-Match, Content-Type, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session",
+        ),
+        ("access-control-max-age", "86400"),
+        ("cache-control", "public, max-age=86400"),
+    ],
+    (),
+)
+NOT_FOUND = plain(404, "There is nothing here.", ("cache-control", "public, max-age=1"))
+NOT_YET = plain(404, "The livestream has not started; try again.", ("retry-after", "2"))
 FAILED = plain(500, "The server failed; its log says why.")
 EXPIRED = plain(503, "Nothing new came in time.", ("retry-after", "1"))
 BUSY = plain(503, "The server is stopping.", ("retry-after", "2"))
@@ -161,3 +179,7 @@ class Pending:
             self.gone = True
             if self.release is not None:
                 self.release()
+
+
+Answer: TypeAlias = Response | Pending | Awaitable[Response]
+"""What a request is answered with: at once, when something comes, or when it has been looked up."""

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from headwater.pipeline.origin.origin import Answer
-from headwater.pipeline.origin.response import Pending, Response
+from headwater.pipeline.origin.response import Answer, Pending, Response
 
 
 async def waited(answer: Answer, disconnect: Callable[[], Awaitable[Any]]) -> Response | None:

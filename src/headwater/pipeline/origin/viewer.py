@@ -1,0 +1,38 @@
+"""Whose request it is: the key of its viewing session."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from headwater.pipeline.origin.request import Request, query_value
+from headwater.pipeline.origin.views import KEY_LIMIT
+
+VIEW_BYTES = 6
+"""Of a viewing session's name in the URLs of its playlists."""
+
+
+class ViewerKeys:
+    """Keys of viewing sessions; addresses are only ever kept salted and hashed."""
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(16)
+
+    def new(self) -> str:
+        """A name for a viewing session that begins, for its playlist URLs (`?s=`)."""
+        return secrets.token_hex(VIEW_BYTES)
+
+    def of(self, request: Request) -> bytes:
+        """The viewing session of a request: the playlist URL's own, else CMCD's, else a salted hash. Hot."""
+        query = request.query
+        own = query_value(query, b"s")
+        if own:
+            return own[:KEY_LIMIT]
+        at = query.find(b"sid%3D%22") if b"CMCD=" in query else -1
+        if at >= 0:
+            return query[at + 9 : at + 9 + KEY_LIMIT].partition(b"%22")[0]
+        header = request.header(b"cmcd-session")
+        if header is not None and (at := header.find(b'sid="')) >= 0:
+            return header[at + 5 : at + 5 + KEY_LIMIT].partition(b'"')[0]
+        agent = request.header(b"user-agent") or b""
+        return hashlib.blake2b(request.remote.encode() + b"\0" + agent, key=self._salt, digest_size=12).digest()
