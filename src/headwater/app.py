@@ -1,6 +1,6 @@
 """The composition root: builds every part from Settings, starts and stops them in order.
 
-    open     control plane (database, migrations, what a crash left) ─► recordings completed ─► origin ─► livestreams
+    open     control plane (database, migrations) ─► what a crash left: recordings, sessions ─► origin ─► livestreams
     bind     HTTP(S), RTMP(S) ─► addresses known ─► credentials.json ─► `ready`
     drain    no new publishers ─► sessions close (ENDLIST, totals, recordings) ─► waiting viewers answered ─► database
 
@@ -29,7 +29,9 @@ from starlette.routing import Mount
 from headwater import __version__
 from headwater.config.settings import Settings
 from headwater.control.authority import Playbacks, StreamKeys
+from headwater.control.history import Recovered
 from headwater.control.plane import ControlPlane
+from headwater.control.repository.sessions import SessionRow
 from headwater.control.urls import API_PATH, Addresses
 from headwater.errors import HeadwaterError, OperatorError
 from headwater.logs import configure_logging
@@ -39,6 +41,7 @@ from headwater.pipeline.origin import HttpServer, Origin
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.thumbnail import Thumbnailer
 from headwater.pipeline.recorder import DiskWriter, delete, recover
+from headwater.pipeline.recorder.recording import RecordedTrack, Recording
 from headwater.web.routes import routes
 
 log = logging.getLogger("headwater")
@@ -105,7 +108,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         stack.enter_context(data_folder(server.data))
         plane = await ControlPlane.open(settings.control)
         drain.later("the control plane", lambda: plane.close(3.0))
-        await recover_recordings(server.data, plane)
+        await recover_sessions(server.data, plane)
 
         writer = DiskWriter(settings.recorder) if settings.livestream.disk else None
         if writer is not None:
@@ -210,20 +213,44 @@ def data_folder(path: Path) -> Iterator[None]:
         yield
 
 
-async def recover_recordings(data: Path, plane: ControlPlane) -> None:
-    """Complete the recordings of sessions that a crash left open, and clear away their spool."""
-    for session in plane.recovered:
-        path = data / "recordings" / f"{session.id}.mp4"
+async def recover_sessions(data: Path, plane: ControlPlane) -> None:
+    """Complete the recordings of sessions that a crash left open, close those sessions, clear away their spool."""
+
+    async def recorded(session: SessionRow) -> Recovered | None:
         try:
-            recording = await asyncio.to_thread(recover, path)
+            recording = await asyncio.to_thread(recover, data / "recordings" / f"{session.id}.mp4")
         except HeadwaterError as error:
             log.error("the recording of session %s cannot be recovered: %s", session.id, error)
-            continue
-        if recording is not None:
-            await plane.set_recording(session.id, recording.path.relative_to(data))
-            log.info("recovered the recording of session %s", session.id)
+            return None
+        if recording is None:
+            return None
+        log.info("recovered the recording of session %s", session.id)
+        return summary(recording, data)
+
+    await plane.recover(recorded)
     for leftover in (data / "spool").glob("*.mp4"):
         await asyncio.to_thread(delete, leftover)
+
+
+def summary(recording: Recording, data: Path) -> Recovered:
+    """A recording in the control plane's words: as long, and until when, as its longest track plays."""
+    spans = [span(track) for track in recording.tracks]
+    return Recovered(
+        str(recording.path.relative_to(data)),
+        end_ms=max((end_ms for end_ms, _ in spans), default=0),
+        seconds=max((seconds for _, seconds in spans), default=0.0),
+    )
+
+
+def span(track: RecordedTrack) -> tuple[int, float]:
+    """Wall time at which a track's media ends, and its seconds; gaps are no media."""
+    end_ms, seconds = 0, 0.0
+    for segment in track.segments:
+        if segment.extents:
+            length = segment.duration / track.inits[segment.init_version].timescale
+            seconds += length
+            end_ms = max(end_ms, segment.program_date_time_ms + round(length * 1000))
+    return end_ms, seconds
 
 
 def say_ready(ready_file: Path | None, addresses: Addresses) -> None:

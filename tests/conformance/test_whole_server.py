@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import cloudflare
 import pytest
 from cloudflare import Cloudflare
 
-from tests.support import Server, require
+from headwater.client import Headwater
+from tests.e2e.support import duration_s, ffmpeg_command, played, running
+from tests.support import Server, require, running_server, start_server
 
 PATIENCE_S = 20
 
@@ -77,3 +81,28 @@ def test_a_broadcast(server: Server) -> None:
     assert shown.session.ingest_seconds > first
     again = livestreams.get_livestream_session_for_livestream_id(livestream_id, **ids, app_id=app).data
     assert again == shown, "totals are final at once"
+
+
+def test_a_session_that_a_crash_ended_agrees_with_its_recording(tmp_path: Path) -> None:
+    """Killed before the first totals were made durable, the server knows them again from what it recorded."""
+    server = start_server(tmp_path / "data", env={"HEADWATER_LIVESTREAM_PROGRESS_INTERVAL_S": "5"})
+    try:
+        with Headwater(credentials=server.data / "credentials.json") as client:
+            made = client.create_independent_livestream()
+            with running(ffmpeg_command(server.rtmp + made.stream_key)):
+                played(made.playback_url)
+                time.sleep(1.5)
+                server.kill()
+                killed_at = time.time()
+    finally:
+        server.process.kill()
+    with running_server(tmp_path / "data") as restarted:
+        with Headwater(credentials=restarted.data / "credentials.json") as client:
+            session = client.get_livestream_session_for_livestream_id(made.id).session
+        assert session is not None and session.stopped_time is not None
+        recording = restarted.data / "recordings" / f"{session.id}.mp4"
+        # What was ingested last may have been told, and was not on disk: less than a part, and the encoder's delay.
+        assert session.ingest_seconds == pytest.approx(duration_s(str(recording)), abs=0.5)
+        assert session.ingest_seconds > 1
+        stopped = datetime.fromisoformat(str(session.stopped_time)).timestamp()
+        assert killed_at - 2 < stopped <= killed_at

@@ -6,6 +6,8 @@ recovery, an event that was lost before it), because events carry totals and not
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.lifecycle import Happening, Status, follow
@@ -175,24 +177,51 @@ async def _rejected(conn: AsyncConnection, event: PublishRejected) -> None:
     )
 
 
-async def recover(conn: AsyncConnection, node: str, now_ms: int) -> list[SessionRow]:
-    """Close the sessions that a crash of this server left open, with what was durably known.
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was recorded of a session that a crash left open.
 
-    Returns:
-        The sessions as they were; their recordings may be recovered and set afterwards.
+    Attributes:
+        path: Of its recording, below the data folder.
+        end_ms: Wall time at which the recorded media ends.
+        seconds: How long the recording plays.
     """
-    orphans = await sessions.left_open(conn, node)
-    for session in orphans:
-        await sessions.update(conn, session.id, now_ms, stopped_ms=session.known_ms)
-        livestream = await livestreams.find_any(conn, session.livestream_id)
-        assert livestream is not None
-        await _change_status(conn, livestream, Happening.ENDED, now_ms)
-        await event_log.append(
-            conn,
-            session.livestream_id,
-            session_id=session.id,
-            at_ms=now_ms,
-            kind="recovered",
-            message="The server stopped without closing the session; it ends where it was last known.",
-        )
-    return orphans
+
+    path: str
+    end_ms: int
+    seconds: float
+
+
+async def recover(conn: AsyncConnection, session: SessionRow, recording: Recovered | None, now_ms: int) -> None:
+    """Close a session that a crash of this server left open, with what is durable of it.
+
+    The last progress is some seconds older than the crash; the recording is not, so the session ends where its
+    recording ends. Both hold at least: the recording may have stopped before the broadcast did (a full disk). Nothing
+    is made up: without a recording the last progress stands, as it does for the viewers' seconds.
+    """
+    stopped_ms, ingest_seconds = session.known_ms, session.ingest_seconds
+    if recording is not None:
+        stopped_ms = max(stopped_ms, min(recording.end_ms, now_ms))
+        # Ingest time is wall time: media that came faster than it plays is no more than the session lasted.
+        ingest_seconds = max(ingest_seconds, min(recording.seconds, (stopped_ms - session.started_ms) / 1000))
+    await sessions.update(
+        conn,
+        session.id,
+        now_ms,
+        stopped_ms=stopped_ms,
+        known_ms=stopped_ms,
+        ingest_seconds=ingest_seconds,
+        recording=None if recording is None else recording.path,
+    )
+    livestream = await livestreams.find_any(conn, session.livestream_id)
+    assert livestream is not None
+    await _change_status(conn, livestream, Happening.ENDED, now_ms)
+    where = "where it was last known" if recording is None else "with its recording"
+    await event_log.append(
+        conn,
+        session.livestream_id,
+        session_id=session.id,
+        at_ms=now_ms,
+        kind="recovered",
+        message=f"The server stopped without closing the session; it ends {where}.",
+    )

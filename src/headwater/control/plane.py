@@ -1,7 +1,7 @@
 """The control plane as one object: what `app.py` opens, joins to the pipeline, and closes.
 
-plane = await ControlPlane.open(settings)      migrated; sessions that a crash left open are closed
-... recover the recordings of plane.recovered, plane.set_recording(...) ...
+plane = await ControlPlane.open(settings)      migrated
+await plane.recover(recordings)                sessions that a crash left open are closed, with what was recorded
 plane.attach(broadcasts)                       answers now know what is live
 ... events go to plane.listen; plane.stream_keys and plane.playbacks answer the pipeline ...
 credentials = await plane.announce(addresses)  once the servers are bound
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,7 +23,7 @@ from headwater.control.authority import Playbacks, StreamKeys
 from headwater.control.broadcasts import Broadcasts
 from headwater.control.credentials import Credentials, first_start, node_id
 from headwater.control.database import Database, DatabaseAway, open_database
-from headwater.control.history import recover
+from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
 from headwater.control.repository import livestreams, sessions
 from headwater.control.repository.sessions import SessionRow
@@ -40,14 +40,13 @@ class ControlPlane:
         stream_keys: Who may publish.
         playbacks: What may be played.
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
-        recovered: Sessions that the last run of this server left open, as they were; closed by now.
     """
 
-    def __init__(self, settings: ControlSettings, database: Database, node: str, recovered: list[SessionRow]) -> None:
+    def __init__(self, settings: ControlSettings, database: Database, node: str) -> None:
         self._settings = settings
         self._database = database
+        self._node = node
         self._urls = Urls(settings)
-        self.recovered = tuple(recovered)
         self.stream_keys = StreamKeys(database, settings)
         self.playbacks = Playbacks(database)
         self._events = EventWriter(database, node, written=self._written)
@@ -57,7 +56,7 @@ class ControlPlane:
 
     @classmethod
     async def open(cls, settings: ControlSettings) -> ControlPlane:
-        """Open the database, migrate it, and close what a crash left open.
+        """Open the database, and migrate it.
 
         Raises:
             OperatorError: data folder or database cannot be used.
@@ -68,15 +67,30 @@ class ControlPlane:
         except OSError as error:
             raise OperatorError(f"cannot use the data folder {settings.data_dir}: {error}") from error
         database = await open_database(settings.database_url, settings.data_dir)
-        try:
-            async with database.write() as conn:
-                recovered = await recover(conn, node, _now_ms())
-        except (SQLAlchemyError, DatabaseAway) as error:
-            await database.close()
-            raise OperatorError(f"cannot recover the last run's sessions: {error}") from error
-        plane = cls(settings, database, node, recovered)
+        plane = cls(settings, database, node)
         plane._events.start()
         return plane
+
+    async def recover(self, recorded: Callable[[SessionRow], Awaitable[Recovered | None]]) -> None:
+        """Close what the last run of this server left open; call it before anything is published.
+
+        Args:
+            recorded: Completes the recording of a session, if there is one. A session is closed together with what
+                this says, so that a second crash meanwhile loses neither.
+
+        Raises:
+            OperatorError: the database cannot be used.
+        """
+        try:
+            async with self._database.read() as conn:
+                orphans = await sessions.left_open(conn, self._node)
+            for session in orphans:
+                recording = await recorded(session)
+                async with self._database.write() as conn:
+                    await recover(conn, session, recording, _now_ms())
+        except (SQLAlchemyError, DatabaseAway) as error:
+            raise OperatorError(f"cannot recover the last run's sessions: {error}") from error
+        self.playbacks.forget()
 
     def listen(self, event: Event) -> None:
         """Take an event of the pipeline; the `headwater.events.Listener` of this plane."""
@@ -111,13 +125,6 @@ class ControlPlane:
         """
         self._urls.listening(addresses)
         return await first_start(self._database, self._settings.data_dir, self._urls.api(), _now_ms())
-
-    async def set_recording(self, session_id: str, recording: Path | str | None) -> None:
-        """Note the recording of an ended session (a path below the data folder), e.g. once it has been recovered."""
-        async with self._database.write() as conn:
-            path = None if recording is None else str(recording)
-            await sessions.update(conn, session_id, _now_ms(), recording=path)
-        self.playbacks.forget()
 
     async def settle(self, timeout_s: float = 5.0) -> bool:
         """Wait until all events so far, progress too, are durable; False if that took too long."""

@@ -17,8 +17,12 @@ from sqlalchemy import Connection, text
 
 from headwater.control import Addresses, ControlPlane, ControlSettings
 from headwater.control.database import Database, open_database
+from headwater.control.history import Recovered, recover
+from headwater.control.repository import sessions
+from headwater.control.repository.sessions import SessionRow
 from headwater.control.tables import metadata
 from headwater.errors import OperatorError
+from tests.unit.control.support import Api
 
 
 class TestMigrations:
@@ -106,10 +110,14 @@ class TestCrash:
 
         plane = await ControlPlane.open(ControlSettings(tmp_path / "data", database_url=database_url))
         try:
-            assert [(session.id, session.livestream_id) for session in plane.recovered] == [
-                ("s1", before["livestream_id"])
-            ]
-            await plane.set_recording("s1", "recordings/s1.mp4")
+            asked: list[tuple[str, str]] = []
+
+            async def nothing_recorded(session: SessionRow) -> None:
+                asked.append((session.id, session.livestream_id))
+
+            for _ in range(2):  # once closed it is closed
+                await plane.recover(nothing_recorded)
+            assert asked == [("s1", before["livestream_id"])]
             credentials = await plane.announce(Addresses(http=("127.0.0.1", 8080)))
             assert credentials is not None
             assert credentials.api_token == before["api_token"]
@@ -122,9 +130,38 @@ class TestCrash:
                         )
                     )
                 ).one()
-            assert tuple(row) == ("IDLE", 5.0, 8.5, 5000, "recordings/s1.mp4")
+            assert tuple(row) == ("IDLE", 5.0, 8.5, 5000, None)
         finally:
             await plane.close()
+
+    @pytest.mark.parametrize(
+        ("end_s", "seconds", "expected"),
+        [
+            (7.5, 7.0, (7500, 7.0)),  # newer than the last progress: what plays counts
+            (3.0, 3.0, (5000, 5.0)),  # the recording had stopped before
+            (7.5, 60.0, (7500, 7.5)),  # media that came faster than it plays
+            (10**6, 10**6, (9000, 9.0)),  # nothing ends in the future
+        ],
+    )
+    async def test_a_session_ends_with_its_recording(
+        self, any_api: Api, end_s: float, seconds: float, expected: tuple[int, float]
+    ) -> None:
+        """Its totals agree with the recording that plays, and never fall behind what was already told."""
+        made = await any_api.create("live")
+        broadcast = await any_api.broadcasts.publish(made["stream_key"])
+        any_api.broadcasts.progress(made["id"], 5.0, 8.5)
+        assert await any_api.plane.settle()
+        start_ms = broadcast.started_ms
+        recorded = Recovered("recordings/s.mp4", start_ms + round(end_s * 1000), seconds)
+        async with any_api.plane._database.write() as conn:
+            session = await sessions.find_any(conn, broadcast.session_id)
+            assert session is not None
+            await recover(conn, session, recorded, start_ms + 9000)
+            closed = await sessions.find_any(conn, broadcast.session_id)
+        assert closed is not None and closed.stopped_ms is not None
+        assert (closed.stopped_ms - start_ms, closed.ingest_seconds) == expected
+        assert (closed.known_ms, closed.viewer_seconds) == (closed.stopped_ms, 8.5)
+        assert closed.recording == "recordings/s.mp4"
 
     async def test_every_commit_is_synced_to_disk(self, tmp_path: Path) -> None:
         """WAL with synchronous=FULL (2) on every connection: a commit returns after the log has reached the disk."""
