@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from headwater.client import Headwater
 
 DEMO_NAME = "Demo"
+ENDING = (signal.SIGINT, signal.SIGTERM)
 HTTP_PORT, RTMP_PORT = 8080, 1935
 READY_TIMEOUT_S, PLAYING_TIMEOUT_S, STOP_TIMEOUT_S = 30.0, 30.0, 12.0
 
@@ -50,7 +52,7 @@ def demo(
     `.headwater/`, and publishes a test card to a livestream named Demo. Ctrl-C ends all of it.
     """
     # Both explicitly: a shell starts background jobs with SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, _interrupt)
     children: list[subprocess.Popen[bytes]] = []
     try:
@@ -65,6 +67,20 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Whoever asks for the end meanwhile is heeded afterwards: no child is started and then forgotten."""
+    asked = list[int]()
+    before = {number: signal.signal(number, lambda number, _frame: asked.append(number)) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
 def _run(data: Path, host: str, as_json: bool, children: list[subprocess.Popen[bytes]]) -> None:
     from headwater.client import Headwater
 
@@ -75,13 +91,15 @@ def _run(data: Path, host: str, as_json: bool, children: list[subprocess.Popen[b
     ready_file = data / "ready.json"
     ready_file.unlink(missing_ok=True)
     serve = ["serve", "--data", str(data), "--http", f"{host}:{http}", "--rtmp", f"{host}:{rtmp}"]
-    server = _start([*serve, "--ready-file", str(ready_file)], log)
-    children.append(server)
+    with _undisturbed():
+        server = _start([*serve, "--ready-file", str(ready_file)], log)
+        children.append(server)
     _wait_ready(server, ready_file, log)
     with Headwater(credentials=data) as headwater:
         demo = _livestream(headwater)
-        publisher = _start(["publish", f"{demo.ingest_server}{demo.stream_key}", "--title", "Headwater demo"], log)
-        children.insert(0, publisher)
+        with _undisturbed():
+            publisher = _start(["publish", f"{demo.ingest_server}{demo.stream_key}", "--title", "Headwater demo"], log)
+            children.insert(0, publisher)
         _say("waiting for the picture ...", as_json)
         _wait_playing(demo, publisher, log)
     _print(demo, as_json)
@@ -185,6 +203,8 @@ Ctrl-C ends it.""",
 
 def _stop(children: list[subprocess.Popen[bytes]]) -> None:
     """End the publisher, then the server, each with SIGTERM and, if it does not heed that, SIGKILL."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave one of them behind
     for child in children:
         if child.poll() is None:
             child.terminate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 import shutil
@@ -10,12 +9,14 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from headwater.cli.findings import Finding, database, tls
 
 if TYPE_CHECKING:
     from headwater.config import Address, Settings
@@ -26,25 +27,8 @@ MIN_FREE_BYTES = 5 * 10**9
 MIN_DESCRIPTORS = 8192
 """A viewer is one or two of them."""
 
-EXPIRES_SOON_DAYS = 14
 SANE_YEAR = 2025
-DATABASE_TIMEOUT_S = 5.0
 LIBRARIES = ("av", "granian", "sqlalchemy", "starlette", "uvloop", "cryptography", "numpy", "pillow", "msgspec")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check.
-
-    Attributes:
-        status: `ok`, `warning` (works, with a limit) or `problem`.
-        advice: What to do; empty where all is well.
-    """
-
-    check: str
-    status: str
-    detail: str
-    advice: str = ""
 
 
 def doctor(
@@ -91,8 +75,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _clock()
     yield _descriptors()
     if server.tls_cert is not None and server.tls_key is not None:
-        yield _tls(server.tls_cert, server.tls_key)
-    yield _database(server.database_url)
+        yield tls(server.tls_cert, server.tls_key)
+    yield database(server.database_url)
     yield _ffmpeg()
     yield _pages()
 
@@ -184,52 +168,6 @@ def _descriptors() -> Finding:
         advice = f"each viewer is one or two: ulimit -n {MIN_DESCRIPTORS * 8}, or LimitNOFILE= in the systemd unit"
         return Finding("open files", "warning", detail, advice)
     return Finding("open files", "ok", detail)
-
-
-def _tls(certificate: Path, key: Path) -> Finding:
-    import ssl
-    from datetime import UTC, datetime
-
-    from cryptography import x509
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-        expires = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        return Finding("TLS", "problem", f"{certificate}, {key}: {error}", "give PEM files that belong together")
-    days = (expires - datetime.now(UTC)).days
-    detail = f"{certificate} is valid until {expires:%Y-%m-%d}"
-    if days < 0:
-        return Finding("TLS", "problem", detail, "renew the certificate, then restart")
-    if days < EXPIRES_SOON_DAYS:
-        return Finding("TLS", "warning", detail, f"it expires in {days} days: renew it, then restart")
-    return Finding("TLS", "ok", detail)
-
-
-def _database(url: str | None) -> Finding:
-    if url is None:
-        return Finding("database", "ok", "SQLite in the data folder")
-    if not url.startswith("postgresql"):
-        return Finding("database", "ok", "SQLite")
-    try:
-        asyncio.run(_ask(url))
-    except Exception as error:
-        advice = "is it running, and are host, user, password and database of server.database_url right?"
-        return Finding("database", "problem", f"{type(error).__name__}: {error}".replace(url, "(the URL)"), advice)
-    return Finding("database", "ok", "PostgreSQL answers")
-
-
-async def _ask(url: str) -> None:
-    from importlib import import_module
-
-    asyncpg = import_module("asyncpg")  # it has no type hints
-
-    plain = "postgresql" + url[url.index(":") :]
-    connection = await asyncpg.connect(plain, timeout=DATABASE_TIMEOUT_S)
-    try:
-        await connection.fetchval("SELECT 1")
-    finally:
-        await connection.close()
 
 
 def _ffmpeg() -> Finding:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -129,8 +130,7 @@ class Publisher:
                     self._change("ended")
                     return self.progress
                 except ssl.SSLCertVerificationError as error:
-                    why = f"the server's certificate is not trusted: {error.verify_message} (--insecure accepts it)"
-                    raise OperatorError(why) from error
+                    raise OperatorError(_distrust(error)) from error
                 except (OSError, ProtocolError, EOFError, TimeoutError) as error:
                     why = f"{self._url.host}:{self._url.port}: {_words(error)}"
                     if not self._reconnect:
@@ -163,8 +163,7 @@ class Publisher:
         """One connection, from its opening to the end of the source."""
         self._change("connecting")
         context = _tls(self._insecure) if self._url.tls else None
-        opening = asyncio.open_connection(self._url.host, self._url.port, ssl=context)
-        reader, writer = await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
+        reader, writer = await _open(self._url, context)
         session = ClientSession(self._url, random=os.urandom(RANDOM_SIZE))
         try:
             await asyncio.wait_for(_negotiate(session, reader, writer), PUBLISH_TIMEOUT_S)
@@ -265,13 +264,30 @@ class Publisher:
         self._changed(self.progress)
 
 
+async def _open(url: PublishUrl, context: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    opening = asyncio.open_connection(url.host, url.port, ssl=context)
+    try:
+        return await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
+    except ssl.SSLCertVerificationError:
+        raise
+    except (ssl.SSLError, ConnectionResetError) as error:
+        if context is None:
+            raise
+        # What answers TLS with a reset or with something else is most often a port of plain RTMP.
+        raise ConnectionError(f"no TLS is spoken there ({_words(error)}); is it the port of RTMPS?") from error
+
+
 async def _negotiate(session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """From the handshake to the server's NetStream.Publish.Start."""
     writer.write(session.data_to_send())
+    heard = False
     while True:
         data = await reader.read(65_536)
+        if not data and not heard:
+            raise EOFError("the server closed the connection without an answer; does that port speak RTMP?")
         if not data:
             raise EOFError("the server closed the connection before it accepted the publish")
+        heard = True
         events = session.receive_data(data)
         writer.write(session.data_to_send())
         if any(isinstance(event, Publishing) for event in events):
@@ -304,6 +320,17 @@ def _words(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, PublishRefused):
         return error.description
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
+    if isinstance(error, ConnectionResetError) and not str(error):
+        return "the server closed the connection"
     return str(error) or type(error).__name__
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    why = error.verify_message.rstrip(".")
+    return f"the server's certificate is not trusted: {why} (SSL_CERT_FILE names one to trust, --insecure trusts any)"
