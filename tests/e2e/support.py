@@ -161,6 +161,18 @@ def packet_times(path: Path, kind: str) -> list[tuple[float, float]]:
     return [(float(p["dts_time"]), float(p.get("duration_time", 0))) for p in json.loads(out)["packets"]]
 
 
+def decoded_duration_s(path: Path) -> float:
+    """Seconds that the one stream of a file is shown or heard, by the frames that a decoder gives out, the last of them
+    as long as the mean one; the decoder has nothing to say about it."""
+    command = [require("ffprobe"), "-v", "warning", "-of", "csv=p=0", "-show_entries"]
+    out = subprocess.run(
+        [*command, "frame=best_effort_timestamp_time", str(path)], capture_output=True, text=True, timeout=60
+    )
+    assert (out.returncode, out.stderr) == (0, "")
+    times = [float(line.split(",")[0]) for line in out.stdout.split()]
+    return (max(times) - min(times)) * len(times) / (len(times) - 1)
+
+
 def duration_s(source: str) -> float:
     """Seconds of a file or URL, by ffprobe."""
     command = [require("ffprobe"), "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", source]

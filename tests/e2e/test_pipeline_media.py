@@ -6,6 +6,7 @@ import itertools
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -14,9 +15,11 @@ import pytest
 from tests.e2e.beep_flash import offsets_ms
 from tests.e2e.support import (
     B_FRAMES,
+    Segment,
     card_command,
     create,
     decode_complaints,
+    decoded_duration_s,
     duration_s,
     ffmpeg_command,
     live,
@@ -31,77 +34,85 @@ from tests.support import Server, require, running_server
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def shared(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]):  # type: ignore[no-untyped-def]
     """One server for tests that do not disturb it; short windows, so that ends come soon."""
     environment = {"HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "6", "HEADWATER_LIVESTREAM_GOODBYE_WINDOW_S": "1"}
-    with running_server(tmp_path_factory.mktemp("shared") / "data", env=environment) as server:
+    cert, key = certificate
+    arguments = ["--rtmps", "127.0.0.1:0", "--https", "127.0.0.1:0", "--tls-cert", str(cert), "--tls-key", str(key)]
+    with running_server(tmp_path_factory.mktemp("shared") / "data", *arguments, env=environment) as server:
         yield server
 
 
-def collect(playback_url: str, folder: Path) -> tuple[dict[str, Path], dict[str, list[float]]]:
-    """Download every listed segment of every rendition, each tested against its parts; files of init + segments."""
-    files, durations = {}, {}
-    with httpx.Client(timeout=20) as client:
-        for kind, url in renditions(client, playback_url).items():
-            playlist = media_playlist(client, url)
-            assert playlist.segments
-            data, durations[kind] = client.get(playlist.segments[0].init_url).raise_for_status().content, []
-            for segment in playlist.segments:
-                body = client.get(segment.url).raise_for_status().content
-                if segment.parts:
-                    assert b"".join(client.get(part).raise_for_status().content for part in segment.parts) == body
-                data += body
-                durations[kind].append(segment.duration)
-            files[kind] = folder / f"{kind}.mp4"
-            files[kind].write_bytes(data)
-    return files, durations
+def collect(client: httpx.Client, playback_url: str, folder: Path) -> tuple[dict[str, Path], dict[str, list[Segment]]]:
+    """Download every listed segment of every rendition, each tested against its parts; files of init + segments, and
+    beside each a file of init + segment for every segment alone, by MSN."""
+    files, segments = {}, {}
+    for kind, url in renditions(client, playback_url).items():
+        playlist = media_playlist(client, url)
+        assert playlist.segments
+        init = data = client.get(playlist.segments[0].init_url).raise_for_status().content
+        for segment in playlist.segments:
+            body = client.get(segment.url).raise_for_status().content
+            if segment.parts:
+                assert b"".join(client.get(part).raise_for_status().content for part in segment.parts) == body
+            data += body
+            (folder / f"{kind}-{segment.msn}.mp4").write_bytes(init + body)
+        files[kind], segments[kind] = folder / f"{kind}.mp4", playlist.segments
+        files[kind].write_bytes(data)
+    return files, segments
 
 
-def test_every_segment_and_part_decodes_and_times_are_even(shared: Server, tmp_path: Path) -> None:
-    made = create(shared)
-    with running(ffmpeg_command(shared.rtmp + made.stream_key, encode=B_FRAMES, seconds=30)):
-        played(made.playback_url)
-        subprocess.run(["sleep", "6"], check=True)
-        files, durations = collect(made.playback_url, tmp_path)
+FRAME_S = {"video": 1 / 30, "audio": 1024 / 48_000}
+"""Of what `ffmpeg_command` sends."""
+
+
+def check_media(client: httpx.Client, playback_url: str, folder: Path, *, least_s: float) -> None:
+    """Everything since the session began decodes without a word, its times are even, and each segment alone lasts as
+    long as its EXTINF says."""
+    files, segments = collect(client, playback_url + "?dvrEnabled=true", folder)
     assert set(files) == {"video", "audio"}
     for kind, path in files.items():
         assert decode_complaints(path) == ""
-        times = packet_times(path, kind[0])
-        steps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(times)]
-        nominal = 1 / 30 if kind == "video" else 1024 / 48_000
-        assert all(abs(step - nominal) < 0.002 for step in steps), f"{kind}: {min(steps)} to {max(steps)}"
-        assert sum(durations[kind]) == pytest.approx(len(times) * nominal, abs=0.01)
+        times, frame_s = [at for at, _ in packet_times(path, kind[0])], FRAME_S[kind]
+        steps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert all(abs(step - frame_s) < 0.002 for step in steps), f"{kind}: {min(steps)} to {max(steps)}"
+        assert len(times) * frame_s > least_s
+        assert sum(segment.duration for segment in segments[kind]) == pytest.approx(len(times) * frame_s, abs=0.01)
+        for segment in segments[kind]:
+            alone = decoded_duration_s(folder / f"{kind}-{segment.msn}.mp4")
+            assert segment.duration == pytest.approx(alone, abs=frame_s / 2), f"{kind} {segment.msn}"
 
 
-def test_rtmps_and_https_carry_the_same(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
-    cert, key = certificate
-    arguments = ["--rtmps", "127.0.0.1:0", "--https", "127.0.0.1:0", "--tls-cert", str(cert), "--tls-key", str(key)]
-    with running_server(tmp_path / "data", *arguments) as server:
-        made = create(server)
-        url = f"rtmps://{server.ready['rtmps']}/live/{made.stream_key}"
-        with running(ffmpeg_command(url)):
-            context = ssl.create_default_context(cafile=str(cert))
-            playback = (
-                f"https://localhost:{server.ready['https'].rpartition(':')[2]}/" + made.playback_url.split("/", 3)[3]
-            )
-            with httpx.Client(http2=True, verify=context, timeout=20) as client:
-                until(lambda: client.get(playback).status_code == 200, "a playlist over HTTPS")
-                found = renditions(client, playback)
-                playlist = media_playlist(client, found["video"])
-                response = client.get(playlist.segments[0].url)
-                assert response.http_version == "HTTP/2" and response.status_code == 200
-                path = tmp_path / "segment.mp4"
-                path.write_bytes(client.get(playlist.segments[0].init_url).content + response.content)
-    assert decode_complaints(path) == ""
+def test_every_segment_and_part_decodes_and_times_are_even(
+    shared: Server, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    """Over RTMP and HTTP/1.1 in the clear, and over RTMPS and HTTP/2 with TLS."""
+    plain, secret = create(shared), create(shared)
+    rtmps = f"rtmps://{shared.ready['rtmps']}/live/{secret.stream_key}"
+    https = f"https://localhost:{shared.ready['https'].rpartition(':')[2]}/{secret.playback_url.split('/', 3)[3]}"
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    with (
+        httpx.Client(timeout=20) as http1,
+        httpx.Client(http1=False, http2=True, verify=context, timeout=20) as http2,
+        running(ffmpeg_command(shared.rtmp + plain.stream_key, encode=B_FRAMES)),
+        running(ffmpeg_command(rtmps, encode=B_FRAMES)),
+    ):
+        played(plain.playback_url)
+        played(secret.playback_url)
+        time.sleep(8)
+        for name, url, client in (("rtmp", plain.playback_url, http1), ("rtmps", https, http2)):
+            (folder := tmp_path / name).mkdir()
+            collect(client, url, folder)  # what is live has parts
+            check_media(client, url, folder, least_s=7)
 
 
 def test_sound_and_picture_stay_together_across_reconnects(shared: Server, tmp_path: Path) -> None:
     made = create(shared)
     for _ in range(3):
-        with running(card_command(shared.rtmp + made.stream_key)):
+        with running(card_command(shared.rtmp + made.stream_key)), httpx.Client(timeout=20) as client:
             played(made.playback_url)
-            subprocess.run(["sleep", "4"], check=True)
-            files, _ = collect(made.playback_url, tmp_path)
+            time.sleep(4)
+            files, _ = collect(client, made.playback_url, tmp_path)
             delivered = offsets_ms(files["video"], files["audio"])
             assert delivered and all(abs(offset) < 40 for offset in delivered), "as HLS delivers it"
         # killed: the next one is a reconnect into the same session
@@ -171,7 +182,7 @@ def test_the_window_slides_its_older_half_is_on_disk_and_dvr_goes_back_to_the_be
             until(lambda: media_playlist(client, url).segments[0].msn > first + 1, "the window slides", within_s=30)
             dvr = media_playlist(client, renditions(client, made.playback_url + "?dvrEnabled=true")["video"])
             assert dvr.segments[0].msn == first and "#EXT-X-PLAYLIST-TYPE:EVENT" in dvr.text
-            files, _ = collect(made.playback_url, tmp_path)
+            files, _ = collect(client, made.playback_url, tmp_path)
             assert all(decode_complaints(path) == "" for path in files.values())
             # Without the file only what is in memory is left: the rest did come from disk.
             until(lambda: media_playlist(client, url).segments[0].msn > dvr.segments[-1].msn - 2, "newer segments")
