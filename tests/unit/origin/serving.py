@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from headwater.pipeline.origin import HttpServer, Origin
 from tests.unit.origin.feed import Feed, make_origin
@@ -27,7 +29,13 @@ async def page(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"page {request.method} {len(body)}")
 
 
-PAGES = Starlette(routes=[Route("/page", page, methods=["GET", "POST"])])
+async def method(scope: Scope, receive: Receive, send: Send) -> None:
+    """405, and what was asked: its method and the size of its body."""
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(f"{scope['method']} {len(body)}", 405)(scope, receive, send)
+
+
+PAGES = Starlette(routes=[Route("/page", page, methods=["GET", "POST"]), Mount("/method", method)])
 
 
 @dataclass
@@ -94,8 +102,8 @@ class Wire:
         self.writer = writer
 
     @classmethod
-    async def open(cls, port: int) -> Wire:
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))
+    async def open(cls, port: int, tls: ssl.SSLContext | None = None) -> Wire:
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20, ssl=tls))
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -125,8 +133,8 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(port: int) -> AsyncIterator[Wire]:
-    connection = await Wire.open(port)
+async def wire(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    connection = await Wire.open(port, tls)
     try:
         yield connection
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.origin.feed import BASE, PLAYBACK_ID
+from tests.unit.origin.feed import BASE, MULTIVARIANT, PLAYBACK_ID
 from tests.unit.origin.serving import Served, Wire, served, wire
 
 _WRITELINES = vars(selector_events._SelectorSocketTransport).get("writelines")  # type: ignore[attr-defined]
@@ -150,6 +150,57 @@ async def test_what_is_no_request_is_refused_and_closed(server: Served, data: by
         status, headers, _ = await connection.answer()
         assert status == 400 and headers["connection"] == "close"
         assert await connection.closed()
+
+
+@pytest.mark.parametrize("target", [PART, PLAYLIST, MULTIVARIANT, f"http://test{PART}", "/page"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param("", id="no Host"),
+        pytest.param("Host: test\r\nhost: test\r\n", id="two Hosts"),
+        pytest.param("Host: a b\r\n", id="a space in Host"),
+        pytest.param("Host: a/b\r\n", id="a path in Host"),
+        pytest.param("Host: test\r\nUser-Agent: a\0b\r\n", id="NUL"),
+        pytest.param("Host: test\r\nUser-Agent: a\x01b\r\n", id="a control"),
+        pytest.param("Host: test\r\nUser-Agent: a\x7fb\r\n", id="DEL"),
+        pytest.param("Host: test\r\nUser-Agent: a\rb\r\n", id="a bare CR"),
+    ],
+)
+async def test_heads_are_read_strictly(server: Served, target: str, lines: str) -> None:
+    """RFC 9112, 3.2 and RFC 9110, 5.5: 400, and the connection ends."""
+    async with wire(server.port) as connection:
+        connection.send(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
+        status, headers, _ = await connection.answer()
+        assert status == 400 and headers["connection"] == "close"
+        assert await connection.closed()
+
+
+@pytest.mark.parametrize("host", ["", "test", "[::1]:8080", "test:80", " test ", "a_b.example"])
+async def test_hosts_are_taken_as_they_may_be(server: Served, host: str) -> None:
+    async with wire(server.port) as connection:
+        for target in (PART, "/page"):
+            connection.send(f"GET {target} HTTP/1.1\r\nHost:{host}\r\nX: \t\xe4\r\n\r\n".encode("latin-1"))
+            assert (await connection.answer())[0] == 200
+
+
+@pytest.mark.parametrize("method", ["FOO", "foo", "X-Y_Z!", "MKCOLX"])
+async def test_a_method_that_nobody_knows_is_the_applications_to_refuse(server: Served, method: str) -> None:
+    async with wire(server.port) as connection:
+        for headers, body in (((), b""), (("Content-Length: 5",), b"hello")):
+            connection.send(request("/method/", method, *headers, body=body))
+            status, _, text = await connection.answer()
+            assert status == 405 and text == f"{method} {len(body)}".encode()
+            connection.send(request(PART, method, *headers, body=body))
+            assert (await connection.answer())[0] == 405
+        connection.send(request("/page", "POST", "Content-Length: 5", body=b"hello"))
+        assert (await connection.answer())[2] == b"page POST 5"
+
+
+@pytest.mark.parametrize("method", ["M" * 33, "A(B", "A\x01"])
+async def test_what_is_no_method_is_refused(server: Served, method: str) -> None:
+    async with wire(server.port) as connection:
+        connection.send(request("/method/", method))
+        assert (await connection.answer())[0] == 400 and await connection.closed()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from headwater.pipeline.origin.origin import Origin
-from headwater.pipeline.origin.response import Response
+from headwater.pipeline.origin.request import is_host
+from headwater.pipeline.origin.response import BAD_HOST, Answer, Response
 from headwater.pipeline.origin.waiting import waited
 
 AsgiApp = Callable[..., Awaitable[None]]
@@ -44,13 +45,22 @@ class OriginFirst:
         self._app = app
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        answer = self._origin.respond(AsgiRequest(scope)) if scope["type"] == "http" else None
+        answer: Answer | None = None
+        if scope["type"] == "http":
+            answer = self._origin.respond(AsgiRequest(scope)) if names_one_host(scope) else BAD_HOST
         if answer is None:
             await self._app(scope, receive, send)
             return
         response = await waited(answer, partial(_disconnect, receive))
         if response is not None:
             await _send(response, send, bodiless=scope["method"] == "HEAD")
+
+
+def names_one_host(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a request of HTTP/1.1 has one valid Host (RFC 9112, 3.2); older ones need none, but not two either."""
+    hosts = [value.strip() for name, value in scope["headers"] if name == b"host"]
+    least = 1 if scope["http_version"] == "1.1" else 0
+    return least <= len(hosts) <= 1 and all(map(is_host, hosts))
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -33,6 +33,14 @@ from headwater.pipeline.origin.response import FAILED, JOINED_BYTES, Answer, Pen
 log = logging.getLogger("headwater.origin")
 
 METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+KNOWN = METHODS | {b"POST", b"PUT", b"PATCH", b"DELETE", b"TRACE", b"CONNECT"}
+"""uvicorn's parser knows these, and some of WebDAV's; it refuses all others in plain text, whoever they are for."""
+STAND_IN = b"POST"
+"""In place of a method that the parser does not know: of all that it knows, this one is read like any other."""
+METHOD_LIMIT = 32
+"""Bytes of a method; the longest registered one has 17."""
+TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~")
+"""What a method may hold (RFC 9110, 5.6.2)."""
 KEPT_FIELDS_BYTES = 2048
 """Header lines up to this size are kept with the connection, to be known again."""
 NO_FIELDS = HeadFields(b"")
@@ -65,6 +73,7 @@ class DeliveryProtocol(HttpToolsProtocol):
         self._in_message = False  # uvicorn's parser is within a request
         self._head_bytes = 0  # of the request that uvicorn's parser is in
         self._begun_at: float | None = None  # a request has begun to come, and is not whole
+        self._method = ""  # of the next request for uvicorn's parser, where it does not know it
         self._head_only = False
         self._close_after = False
         self._stalled = False  # the viewer does not read what it asked for
@@ -166,6 +175,11 @@ class DeliveryProtocol(HttpToolsProtocol):
         if self._head_bytes > self._max_head:
             raise ValueError("the request head is too large")  # the parser makes it a 400
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._method:
+            self.scope["method"], self._method = self._method, ""
+
     def on_message_complete(self) -> None:
         self._in_message = False
         self._begun_at = None
@@ -185,7 +199,7 @@ class DeliveryProtocol(HttpToolsProtocol):
             answer = self._ask(request) if request is not None else None
             self._unset_keepalive_if_required()
             if answer is None:
-                super().data_received(data)
+                super().data_received(self._readable(data))
                 return
             data = data[end + 4 :]
             if not isinstance(answer, Response):
@@ -204,7 +218,7 @@ class DeliveryProtocol(HttpToolsProtocol):
         if len(data) > self._max_head:
             self._close_after, self._head_only = True, False
             self._write(TOO_LARGE)
-        elif not (0x41 <= data[0] <= 0x5A or data[0] in b"\r\n"):
+        elif not (data[0] in TOKEN or data[0] in b"\r\n"):
             super().data_received(data)
         else:
             self._rest = data
@@ -231,6 +245,15 @@ class DeliveryProtocol(HttpToolsProtocol):
         self._close_after = fields.close
         self._head_only = words[0] == b"HEAD"
         return HeadRequest(words[0], path, query, fields, self._remote)
+
+    def _readable(self, data: bytes) -> bytes:
+        """A request as uvicorn's parser can read it: of a method that it does not know, the application is to say so,
+        in its own words."""
+        method = data[: data.find(b" ", 0, METHOD_LIMIT + 1)]
+        if method in KNOWN or len(method) > METHOD_LIMIT or not method or not TOKEN.issuperset(method):
+            return data
+        self._method = method.decode()
+        return STAND_IN + data[len(method) :]
 
     def _ask(self, request: HeadRequest) -> Answer | None:
         try:

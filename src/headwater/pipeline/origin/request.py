@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+CONTROLS = bytes((*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F))
+"""What no field value may hold (RFC 9110, 5.5); line ends are looked at apart."""
+
+HOST_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:[]"
+"""What a Host may hold (RFC 9110, 7.2; RFC 3986, 3.2.2)."""
+
 ACCEPT_LIMIT = 256
 """Bytes of Accept-Encoding that are read; browsers send some 25."""
 
@@ -36,7 +42,7 @@ class HeadFields:
 
     Attributes:
         raw: The lines, each with the line end before it.
-        plain: They announce no body and no upgrade, and hold nothing odd.
+        plain: They announce no body and no upgrade, name one host, and hold nothing odd.
         close: The connection is to be closed after the answer.
     """
 
@@ -51,7 +57,10 @@ class HeadFields:
             b"content-length" not in lower
             and b"transfer-encoding" not in lower
             and b"\r\nupgrade:" not in lower
-            and raw.count(b"\n") == raw.count(b"\r\n")
+            and raw.count(b"\n") == raw.count(b"\r") == raw.count(b"\r\n")
+            and len(raw.translate(None, CONTROLS)) == len(raw)
+            and lower.count(b"\r\nhost:") == 1
+            and is_host(self.get(b"host") or b"")
         )
         connection = self.get(b"connection")
         self.close = connection is not None and b"close" in connection.lower().replace(b" ", b"").split(b",")
@@ -81,6 +90,11 @@ class HeadRequest:
         self.query = query
         self.remote = remote
         self.header = fields.get
+
+
+def is_host(value: bytes) -> bool:
+    """Whether a Host field's value can be one; it may be empty (RFC 9112, 3.2)."""
+    return not value.translate(None, HOST_BYTES)
 
 
 def query_value(query: bytes, name: bytes) -> bytes | None:

@@ -11,7 +11,8 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 from headwater.pipeline.origin.asgi import AsgiApp
 from headwater.pipeline.origin.origin import Origin
-from headwater.pipeline.origin.response import FAILED, Response
+from headwater.pipeline.origin.request import is_host
+from headwater.pipeline.origin.response import BAD_HOST, FAILED, Response
 from headwater.pipeline.origin.waiting import waited
 
 log = logging.getLogger("headwater.origin")
@@ -51,7 +52,7 @@ class RsgiApp:
             return
         try:
             request = RsgiRequest(scope)
-            response = self._origin.respond(request)
+            response = self._origin.respond(request) if names_one_host(scope) else BAD_HOST
             if not isinstance(response, Response):
                 if response is None:
                     await call_asgi(self._app, scope, protocol)
@@ -75,6 +76,14 @@ class RsgiApp:
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing either."""
+
+
+def names_one_host(scope: Any) -> bool:
+    """Whether a request of HTTP/1.1 has one valid Host (RFC 9112, 3.2); HTTP/2 has :authority, which granian reads."""
+    if scope.http_version != "1.1":
+        return True
+    hosts = scope.headers.get_all("host")
+    return len(hosts) == 1 and is_host(hosts[0].strip().encode("latin-1", "replace"))
 
 
 async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
