@@ -281,10 +281,54 @@ class TestValidation:
             "start_time=x",
             "start_time=2024-01-02T00:00:00Z&end_time=2024-01-01T00:00:00Z",
             "page_no=%00",
+            "page_no=x&page_no=1",
+            "sort_order=ASC&sort_order=ASC",
+            "start_time=%D9%A1",
+            "start_time=1700000000000",
+            "start_time=0001-01-01T00:00:00%2B14:00",
+            "end_time=99999999999999999999",
         ],
     )
     async def test_queries(self, api: Api, query: str) -> None:
-        refused(await api.http.get(f"{api.app}/livestreams?{query}"), 400)
+        """The message names the parameter that is wrong."""
+        message = refused(await api.http.get(f"{api.app}/livestreams?{query}"), 400)
+        assert message.split(":")[0] in query
+
+    @pytest.mark.parametrize(
+        ("path", "query"),
+        [
+            ("livestreams/overall", "start_time=2024-01-02&end_time=2024-01-01"),
+            ("livestreams/daywise", "start_time=9999999999"),
+            ("livestreams/daywise", "start_time=1&end_time=1700000000"),
+            ("livestreams/daywise", "start_time=-1"),
+            ("daywise", "start_date=2024-W01-1&end_date=2024-01-02"),
+            ("daywise", "start_date=2024-02-30"),
+            ("daywise", "start_date=9999-12-31"),
+            ("daywise", "start_date=2024-01-02&end_date=2024-01-01"),
+            ("daywise", "end_date=0001-01-01"),
+        ],
+    )
+    async def test_time_ranges_of_analytics(self, api: Api, path: str, query: str) -> None:
+        message = refused(await api.http.get(f"{api.app}/analytics/{path}?{query}"), 400)
+        assert message.split(":")[0] in query
+
+    @pytest.mark.parametrize("query", ["search=%FF", "%ED%A0%80=1"])
+    async def test_queries_that_are_not_utf8(self, api: Api, query: str) -> None:
+        refused(await api.http.get(f"{api.app}/meetings?{query}"), 400)
+
+    async def test_what_is_unknown_may_be_repeated(self, api: Api) -> None:
+        await api.call("GET", "/livestreams?utm=1&utm=2&page_no=&page_no=1")
+
+    async def test_pages_of_apps_count_from_1(self, api: Api) -> None:
+        """As the documented schema has it; for everything else it names no minimum, or 0."""
+        message = refused(await api.http.get(f"{api.account}/apps?page_no=0"), 400)
+        assert message.startswith("page_no:")
+        assert (await api.http.get(f"{api.account}/apps?page_no=1")).is_success
+
+    @pytest.mark.parametrize("path", ["/livestreams", "/meetings"])
+    async def test_fields_that_are_ignored_have_to_be_utf8_too(self, api: Api, path: str) -> None:
+        headers = {"Content-Type": "application/json"}
+        refused(await api.http.post(api.app + path, content=b'{"other": "\xff"}', headers=headers), 400)
 
     async def test_unknown_and_empty_parameters_are_ignored(self, api: Api) -> None:
         await api.call("GET", "/livestreams?filters=x&page_no=&unknown=1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -31,10 +32,19 @@ def read_path(request: Request) -> dict[str, str]:
 
 
 def read_query(request: Request, operation: Operation) -> Any:
-    """The operation's query struct; of a repeated parameter the last counts, unknown and empty ones are ignored."""
-    if len(request.scope["query_string"]) > QUERY_LIMIT_BYTES:
+    """The operation's query struct; unknown and empty parameters are ignored, one that comes twice is refused."""
+    query: bytes = request.scope["query_string"]
+    if len(query) > QUERY_LIMIT_BYTES:
         raise ApiError(414, "The query string is too long")
-    given = {name: value for name, value in request.query_params.items() if value != ""}
+    try:
+        pairs = parse_qsl(query.decode(), errors="strict")
+    except UnicodeDecodeError as error:
+        raise ApiError(400, "The query string is not UTF-8") from error
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name in given and name in operation.query.__struct_fields__:
+            raise ApiError(400, f"{name}: it is given more than once")
+        given[name] = value
     try:
         return msgspec.convert(given, operation.query, strict=False)
     except msgspec.ValidationError as error:
@@ -54,6 +64,7 @@ async def read_body(request: Request, operation: Operation, settings: ControlSet
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(415, "The body has to be application/json")
     try:
+        content.decode()  # fields that are skipped are not looked into
         return msgspec.json.decode(content, type=operation.body)
     except msgspec.ValidationError as error:
         raise ApiError(400, _explain(error)) from error

@@ -33,7 +33,10 @@ Name = Annotated[
         extra_json_schema={"pattern": "^[a-zA-Z0-9-_]*$"},
     ),
 ]
-PageNo = Annotated[int, Meta(ge=0, le=PAGE_NO_LIMIT, description="The page, counted from 1.")]
+PageNo = Annotated[int, Meta(ge=0, le=PAGE_NO_LIMIT, description="The page, counted from 1; 0 is the first too.")]
+AppsPageNo = Annotated[int, Meta(ge=1, le=PAGE_NO_LIMIT, description="The page, counted from 1.")]
+"""The documented schema demands at least 1 for apps, and for nothing else (for meetings it allows 0)."""
+
 PerPage = Annotated[int, Meta(ge=1, le=PER_PAGE_LIMIT, description="Results of a page.")]
 DisabledText = Annotated[str, Meta(description="`disabled`, or empty where the livestream is enabled.")]
 IsoTime = Annotated[str, Meta(description="ISO 8601 in UTC.", extra_json_schema={"format": "date-time"})]
@@ -320,7 +323,7 @@ class CreateApp(Struct):
 
 
 class ListApps(Struct):
-    page_no: PageNo = 1
+    page_no: AppsPageNo = 1
     per_page: PerPage = PER_PAGE_DEFAULT
     search: Annotated[str, Meta(max_length=125)] | None = None
     sort_order: SortOrder = "DESC"

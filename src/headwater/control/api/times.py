@@ -28,7 +28,7 @@ def parse_time(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        ms = int(text) * 1000 if text.lstrip("-").isdecimal() and len(text) <= 16 else _parse_iso(text)
+        ms = int(text) * 1000 if text.isascii() and text.isdecimal() and len(text) <= 16 else _parse_iso(text)
     except (ValueError, OverflowError):
         ms = -1
     if not 0 <= ms <= FARTHEST_MS:
@@ -55,9 +55,9 @@ def parse_date(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        if len(text) != len("YYYY-MM-DD"):
-            raise ValueError
         day = date.fromisoformat(text)
+        if day.isoformat() != text:  # ISO has more ways to write a day, e.g. 2024-W01-1
+            raise ValueError
         ms = round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     except ValueError:
         ms = -1
@@ -66,10 +66,14 @@ def parse_date(name: str, text: str | None) -> int | None:
     return ms
 
 
-def check_range(from_ms: int | None, to_ms: int | None) -> None:
-    """Refuse a range that ends before it starts."""
+def check_range(from_ms: int | None, to_ms: int | None, unit: str = "time") -> None:
+    """Refuse a range that ends before it starts.
+
+    Args:
+        unit: Of the parameters `start_<unit>` and `end_<unit>` that hold it.
+    """
     if from_ms is not None and to_ms is not None and to_ms < from_ms:
-        raise ApiError(400, "the end of the time range lies before its start")
+        raise ApiError(400, f"end_{unit}: it lies before start_{unit}")
 
 
 def day_name(ms: int) -> str:

@@ -51,7 +51,7 @@ async def livestreams_daywise(call: Call[TimeRange, None]) -> ListAnswer[Livestr
     check_range(from_ms, to_ms)
     to_ms = call.now_ms + 1 if to_ms is None else to_ms
     from_ms = day_start(to_ms) - DEFAULT_DAYS * DAY_MS if from_ms is None else from_ms
-    days = await _days(call, max(from_ms, 0), to_ms)
+    days = await _days(call, "time", max(from_ms, 0), to_ms)
     return ListAnswer(
         [
             LivestreamDay(day_name(day.start_ms), day.sessions, round(day.ingest_seconds), round(day.viewer_seconds))
@@ -63,18 +63,18 @@ async def livestreams_daywise(call: Call[TimeRange, None]) -> ListAnswer[Livestr
 async def org_daywise(call: Call[DateRange, None]) -> Answer[OrgAnalytics]:
     from_ms = parse_date("start_date", call.query.start_date)
     last_ms = parse_date("end_date", call.query.end_date)
-    check_range(from_ms, last_ms)
+    check_range(from_ms, last_ms, "date")
     last_ms = day_start(call.now_ms) if last_ms is None else last_ms
     from_ms = last_ms - DEFAULT_DAYS * DAY_MS if from_ms is None else from_ms
-    days = await _days(call, max(from_ms, 0), last_ms + DAY_MS)
+    days = await _days(call, "date", max(from_ms, 0), last_ms + DAY_MS)
     return Answer(OrgAnalytics(_recording_stats(days), _session_stats(days)))
 
 
-async def _days(call: AnyCall, from_ms: int, to_ms: int) -> list[Day]:
+async def _days(call: AnyCall, unit: str, from_ms: int, to_ms: int) -> list[Day]:
     if to_ms < from_ms:
-        raise ApiError(400, "the time range lies in the future")
+        raise ApiError(400, f"start_{unit}: it lies in the future")
     if to_ms - from_ms > DAYS_LIMIT * DAY_MS:
-        raise ApiError(400, f"the time range is longer than {DAYS_LIMIT} days")
+        raise ApiError(400, f"start_{unit}: the time range is longer than {DAYS_LIMIT} days")
     await call.service.settled()
     async with call.service.database.read() as conn:
         return await by_day(conn, livestream_sessions, call.app_id, from_ms, to_ms)
