@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+DRAIN_S = 10
+"""From SIGTERM to the exit, as promised."""
+
 
 def require(program: str, *, why: str = "") -> str:
     """The path of a program, or a skip with a reason; a failure instead where HEADWATER_REQUIRE_ALL is set."""
@@ -58,9 +61,13 @@ class Server:
         self.process.wait(10)
 
     def terminate(self) -> int:
-        """SIGTERM, and the exit code that it drains to."""
+        """SIGTERM, and the exit code that it drains to, within the promised time."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        try:
+            return self.process.wait(DRAIN_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
 
 def start_server(data: Path, *arguments: str, env: dict[str, str] | None = None, wait_s: float = 30) -> Server:
