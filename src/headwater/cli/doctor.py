@@ -19,6 +19,9 @@ import typer
 from headwater.cli.findings import Finding, database, tls
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
     from headwater.config import Address, Settings
 
 MIN_FREE_BYTES = 5 * 10**9
@@ -195,6 +198,19 @@ def _print(findings: list[Finding]) -> None:
     }
     for finding in findings:
         mark, style = marks[finding.status]
-        console.print(Text.assemble((f"{mark:>3} ", style), (f"{finding.check}: ", "bold"), finding.detail))
-        if finding.advice:
-            console.print(Text(f"      {finding.advice}", style="italic"))
+        line = Text.assemble((f"{mark:>3} ", style), (f"{finding.check}: ", "bold"), finding.detail)
+        for text in (line, Text(f"    {finding.advice}", style="italic") if finding.advice else None):
+            if text is not None:
+                _print_hanging(console, text)
+
+
+def _print_hanging(console: Console, text: Text) -> None:
+    """On a terminal wrapped with an indent; elsewhere one line, as programs like it."""
+    if not console.is_terminal:
+        console.print(text, soft_wrap=True)
+        return
+    first, *rest = text.wrap(console, max(20, console.width - 4))
+    console.print(first)
+    for line in rest:
+        line.pad_left(4)
+        console.print(line)

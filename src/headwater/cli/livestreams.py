@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from headwater.cli.table import table
+
 if TYPE_CHECKING:
     from headwater.client import Headwater
+    from headwater.client.models import Livestream
+
+PER_PAGE = 100
 
 ACCESS_HELP = "credentials.json of the server, or its data folder"
 
@@ -16,8 +23,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Create and manage livestreams through the API.
 
-Whose? `--credentials` names the server's credentials.json or its data folder; else HEADWATER_CREDENTIALS does, or
-HEADWATER_BASE_URL, HEADWATER_API_TOKEN, HEADWATER_ACCOUNT_ID and HEADWATER_APP_ID.""",
+Whose? `--credentials` names the server's credentials.json or its data folder; without it HEADWATER_BASE_URL,
+HEADWATER_API_TOKEN, HEADWATER_ACCOUNT_ID and HEADWATER_APP_ID say it, or HEADWATER_CREDENTIALS names the file.""",
 )
 
 Credentials = Annotated[
@@ -47,26 +54,43 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the livestreams."""
-    from itertools import islice
-
     if status and status.upper() not in ("LIVE", "IDLE", "ERRORED", "INVOKED"):
         raise typer.BadParameter(f"--status {status!r} must be LIVE, IDLE, ERRORED or INVOKED")
     with _client(credentials) as headwater:
-        wanted: Any = status.upper() or None
-        found = list(islice(headwater.iterate_livestreams(status=wanted), limit))
+        found = _newest(headwater, status.upper(), limit)
     if as_json:
         print_json([as_dict(one) for one in found])
-        return
-    from rich.console import Console
-    from rich.table import Table
+    elif found:
+        # A program or a pager reads whole lines; a person has the width of the terminal.
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print("\n".join(table([_row(one) for one in found], width)))
+    else:
+        print("no such livestream" if status else "no livestreams yet: headwater livestreams create NAME")
 
-    table = Table("id", "name", "status", "created", "plays at", box=None)
-    for one in found:
-        created = one.created_at.strftime("%Y-%m-%d %H:%M")
-        state = "disabled" if one.is_disabled else one.status
-        table.add_row(one.id, one.name or "", state, created, one.playback_url)
-    console = Console()
-    console.print(table if found else "no livestreams yet: headwater livestreams create NAME")
+
+def _newest(headwater: Headwater, status: Any, limit: int) -> list[Livestream]:
+    """The newest first; one that is created between two pages makes no other appear twice."""
+    found: dict[str, Livestream] = {}
+    page_no = 1
+    while True:
+        page = headwater.get_all_livestreams(
+            page_no=page_no, per_page=PER_PAGE, sort_order="DSC", status=status or None
+        )
+        found |= {one.id: one for one in page.livestreams}
+        ended = page.paging.end_offset >= page.paging.total_count or not page.livestreams
+        if ended or len(found) >= limit:
+            return list(found.values())[:limit]
+        page_no += 1
+
+
+def _row(one: Livestream) -> dict[str, str]:
+    return {
+        "id": one.id,
+        "status": "disabled" if one.is_disabled else one.status,
+        "name": one.name or "",
+        "created": one.created_at.strftime("%Y-%m-%d %H:%M"),
+        "plays at": one.playback_url,
+    }
 
 
 @app.command()

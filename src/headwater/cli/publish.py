@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from headwater.errors import CallerError
+
 if TYPE_CHECKING:
     from headwater.testcard.publisher import Progress, Publisher, Source
 
@@ -24,7 +26,7 @@ def publish(
     url: Annotated[str, typer.Argument(metavar="URL", help="Ingest server and stream key: rtmp://HOST/live/KEY")],
     file: Annotated[
         Optional[Path],  # noqa: UP045 - Typer reads annotations at run time
-        typer.Argument(metavar="[FILE]", help="A media file; without one, the test card.", show_default=False),
+        typer.Argument(metavar="FILE", help="A media file; without one, the test card.", show_default=False),
     ] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the test card.")] = "1280x720",
     fps: Annotated[str, typer.Option(help="Frames per second of the test card, e.g. 30, 59.94 or 30000/1001.")] = "30",
@@ -62,11 +64,14 @@ def publish(
     from headwater.protocols.rtmp.client import parse_url
     from headwater.testcard.publisher import Publisher
 
+    try:
+        target = parse_url(url)
+    except CallerError as error:
+        raise typer.BadParameter(str(error)) from None
     if file is None:
         source = _card(size, fps, bitrate, gop, codec, audio_codec, duration, video, audio, title)
     else:
         source = _file(file, loop, codec, bitrate, duration, video, audio)
-    target = parse_url(url)
     where = f"{target.host}:{target.port}/{target.app}"
     report = _Report(source.describe(), where, as_json)
     publisher = Publisher(source, target, insecure=insecure, reconnect=reconnect, changed=report.changed)

@@ -46,7 +46,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    debug: Annotated[bool, typer.Option(help="Show tracebacks instead of one sentence.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks instead of one sentence.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -79,6 +79,16 @@ def run() -> NoReturn:
 
 def explain(error: BaseException) -> str:
     """An error in one sentence; what is none of ours is a bug and says so."""
+    from headwater.client.errors import ApiError, AuthenticationFailed, Unreachable
+
+    if isinstance(error, AuthenticationFailed):
+        origin = "--credentials, HEADWATER_API_TOKEN or HEADWATER_CREDENTIALS"
+        return f"{error.message} ({error.status}); it comes from {origin}"
+    if isinstance(error, ApiError):
+        hint = "" if error.envelope is not None else ", not from Headwater's API: does the base URL end in /client/v4?"
+        return f"{error.message}{hint}" if hint else f"{error.message} ({error.status})"
+    if isinstance(error, Unreachable):
+        return f"{error}; is the server running, and is that its address?"
     if isinstance(error, HeadwaterError):
         return str(error)
     if isinstance(error, OSError):

@@ -1,7 +1,8 @@
 """Where a client finds out whom to call, and as whom.
 
-Each value is taken from the first place that has it: the argument, the environment, a `credentials.json` as the server
-writes it into its data folder (named by argument, by HEADWATER_CREDENTIALS, or in the folder HEADWATER_DATA).
+Each value is taken from the first place that has it: the argument; a `credentials.json`, as the server writes it into
+its data folder, that an argument names; the environment; a `credentials.json` that HEADWATER_CREDENTIALS names, or that
+is in the folder HEADWATER_DATA.
 """
 
 from __future__ import annotations
@@ -62,11 +63,12 @@ def find_access(
     """
     environ = os.environ if environ is None else environ
     given = {"base_url": base_url, "api_token": api_token, "account_id": account_id, "app_id": app_id}
+    if credentials is not None:
+        given = _filled(given, _read(_file_of(credentials)))
     values = {name: value or environ.get(ENVIRONMENT[name]) for name, value in given.items()}
-    path = _path(credentials, environ)
-    if path is not None and not all(values.values()):
-        file = _read(path)
-        values = {name: value or getattr(file, name) for name, value in values.items()}
+    path = _from_environment(environ)
+    if credentials is None and path is not None and not all(values.values()):
+        values = _filled(values, _read(path))
     found = {name: value for name, value in values.items() if value}
     if len(found) < len(values):
         wanted = ", ".join(f"{name} ({ENVIRONMENT[name]})" for name in values if name not in found)
@@ -74,11 +76,19 @@ def find_access(
     return Access(**found)
 
 
-def _path(credentials: Path | str | None, environ: Mapping[str, str]) -> Path | None:
-    named = credentials or environ.get("HEADWATER_CREDENTIALS")
+def _filled(values: Mapping[str, str | None], file: _File) -> dict[str, str | None]:
+    return {name: value or getattr(file, name) for name, value in values.items()}
+
+
+def _file_of(named: Path | str) -> Path:
+    path = Path(named)
+    return path / "credentials.json" if path.is_dir() else path
+
+
+def _from_environment(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get("HEADWATER_CREDENTIALS")
     if named is not None:
-        path = Path(named)
-        return path / "credentials.json" if path.is_dir() else path
+        return _file_of(named)
     data = environ.get("HEADWATER_DATA")
     in_data = Path(data) / "credentials.json" if data else None
     return in_data if in_data is not None and in_data.exists() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any, TypeVar
 
 import httpx
@@ -22,6 +23,7 @@ RETRY_FIRST_S = 0.2
 RETRY_AFTER_MAX_S = 10.0
 """A server that wants to be left alone for longer is not waited for: the caller decides."""
 
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _AGAIN = frozenset({429, 502, 503, 504})
 
 
@@ -57,7 +59,8 @@ def outcome(request: Request[T], response: httpx.Response) -> T:
 
 
 def unreachable(access: Access, error: httpx.HTTPError | httpx.InvalidURL) -> Unreachable:
-    return Unreachable(f"no answer from {access.base_url}: {error or type(error).__name__}")
+    words = _ERRNO.sub("", str(error)) or type(error).__name__
+    return Unreachable(f"no answer from {access.base_url}: {words}")
 
 
 def pause_before_retry(request: Request[Any], attempt: int, error: ApiError | Unreachable) -> float | None:

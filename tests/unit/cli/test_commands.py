@@ -83,7 +83,37 @@ def test_livestreams_from_creation_to_a_new_key(tmp_path: Path) -> None:
         fresh = json.loads(run("livestreams", "reset-key", made["id"], "--json", env=where).stdout)
         assert fresh["stream_key"] != made["stream_key"]
         missing = run("livestreams", "show", "00000000-0000-4000-8000-000000000000", env=where)
-        assert missing.returncode == 4 and "Traceback" not in missing.stderr
+        assert missing.returncode == 4
+        assert missing.stderr == "headwater: The livestream was not found (404)\n"
+        second = json.loads(run("livestreams", "create", "a" * 60, "--json", env=where).stdout)
+        head, *lines = run("livestreams", "list", env={**where, "COLUMNS": "80"}).stdout.splitlines()
+        assert head.split() == ["id", "status", "name", "created", "plays", "at"]
+        assert [line.split()[0] for line in lines] == [second["id"], made["id"]], "the newest first, uncut in a pipe"
+        newest = json.loads(run("livestreams", "list", "--limit", "1", "--json", env=where).stdout)
+        assert [one["id"] for one in newest] == [second["id"]]
+
+
+def test_what_is_wrong_with_the_access_is_said(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        named = ["--credentials", str(server.data)]
+        assert run("livestreams", "list", *named, env={"HEADWATER_API_TOKEN": "another server's"}).returncode == 0
+        where = {"HEADWATER_CREDENTIALS": str(server.data)}
+        refused = run("livestreams", "list", env={**where, "HEADWATER_API_TOKEN": "wrong"})
+        assert refused.returncode == 4
+        assert "The API token is not valid (401)" in refused.stderr and "--credentials" in refused.stderr
+        no_api = run("livestreams", "list", "--json", env={**where, "HEADWATER_BASE_URL": server.http})
+        assert no_api.returncode == 4
+        assert "does the base URL end in /client/v4?" in no_api.stderr and no_api.stdout == ""
+    down = run("livestreams", "list", *named)
+    assert down.returncode == 1
+    assert "Connection refused; is the server running" in down.stderr
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/live/key", "rtmp://127.0.0.1/live", "rtmp://[/live/key", "key"])
+def test_an_url_that_is_none_is_wrong_use(url: str) -> None:
+    done = run("publish", url)
+    assert done.returncode == 2
+    assert "URL" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_without_credentials_it_says_what_is_missing(tmp_path: Path) -> None:

@@ -351,6 +351,12 @@ class TestAccess:
         access = find_access(app_id="x", environ=environ)
         assert (access.app_id, access.api_token, access.account_id) == ("x", "e", "a")
 
+    def test_a_file_that_is_named_before_the_environment(self, tmp_path: Path) -> None:
+        """Who names a server's file means that server, whatever the shell still has set."""
+        environ = {"HEADWATER_API_TOKEN": "e", "HEADWATER_BASE_URL": "http://elsewhere"}
+        access = find_access(credentials=self._file(tmp_path), app_id="x", environ=environ)
+        assert (access.app_id, access.api_token, access.base_url) == ("x", "t", ACCESS["base_url"])
+
     def test_a_folder_is_as_good_as_the_file(self, tmp_path: Path) -> None:
         self._file(tmp_path)
         assert find_access(credentials=tmp_path, environ={}).api_token == "t"
