@@ -35,7 +35,18 @@ async def method(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(f"{scope['method']} {len(body)}", 405)(scope, receive, send)
 
 
-PAGES = Starlette(routes=[Route("/page", page, methods=["GET", "POST"]), Mount("/method", method)])
+async def limited(request: Request) -> PlainTextResponse:
+    """Refuses without a look at the body, as the API does where a body is too large."""
+    return PlainTextResponse("too large", 413, {"Connection": "close"})
+
+
+PAGES = Starlette(
+    routes=[
+        Route("/page", page, methods=["GET", "POST"]),
+        Route("/limited", limited, methods=["POST"]),
+        Mount("/method", method),
+    ]
+)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 from asyncio import selector_events
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -213,6 +214,40 @@ async def test_heads_are_bounded_whole_or_in_pieces(server: Served, method: str)
                 connection.send(large[start : start + size])
                 await asyncio.sleep(0)
             assert await refused(connection, 431)
+
+
+async def test_a_refusal_arrives_though_the_body_is_still_being_sent(server: Served) -> None:
+    """The client sends all of it before it listens; closed at once, the connection would be reset under the answer."""
+    body = bytes(8 << 20)
+    large = request("/page", "GET", f"X: {'x' * 20_000}", body=body)
+    small = request("/limited", "POST", f"Content-Length: {len(body)}", body=body)
+    broken = request("/page", "POST", "Transfer-Encoding: chunked", body=b"nonsense\r\n" + body)
+    for sent, expected in ((small, b"413"), (large, b"431"), (broken, b"400")):
+        answer = await asyncio.to_thread(sent_and_read, server.port, sent)
+        assert answer.startswith(b"HTTP/1.1 " + expected) and b"connection: close" in answer.lower()
+        await until(lambda: server.connections == 0)
+
+
+def sent_and_read(port: int, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(data)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+async def test_who_goes_on_sending_after_a_refusal_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bytes, or beyond the time."""
+    for name, value in (("LINGER_BYTES", 100_000), ("LINGER_S", 0.1)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"headwater.pipeline.origin.http1_parser.{name}", value)
+            async with served(tmp_path) as server, wire(server.port) as connection:
+                connection.send(request("/limited", "POST", "Content-Length: 999999999"))
+                assert (await connection.answer())[0] == 413
+                for _ in range(500):
+                    if server.connections == 0:
+                        break
+                    connection.send(bytes(1000))
+                    await asyncio.sleep(0.01)
+                assert server.connections == 0, name
 
 
 async def test_trailers_are_bounded(server: Served) -> None:

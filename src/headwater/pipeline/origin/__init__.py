@@ -6,7 +6,8 @@ programs.py    the tables of what can be had
 recorded.py    playlists of what lies on disk; library.py: its files
 
 Requests come in, the way they go:
-server.py      the listeners; http1.py: the plain HTTP/1.1 shell; rsgi.py: the TLS and HTTP/2 shell; asgi.py: the rest
+server.py      the listeners; rsgi.py: the TLS and HTTP/2 shell
+http1.py       the plain HTTP/1.1 shell: the short way; http1_parser.py, asgi.py: all that does not take it
 origin.py      Origin: a request in, a response out, now or later. Read it first
 entry.py       the multivariant playlist; live_playlist.py: live media playlists; live_media.py: live segments and parts
 recorded_media.py   everything from disk; about.py: status, viewers, thumbnail

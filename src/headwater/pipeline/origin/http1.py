@@ -1,9 +1,9 @@
 """HTTP/1.1 without TLS: the origin's resources from prepared bytes, everything else through uvicorn.
 
-`DeliveryProtocol` is uvicorn's own protocol that does one more thing: between two requests it looks whether the next
-one is the origin's, and answers it with no more work than finding the path. Whatever is not (a request with a body, the
-API, the pages, HTTP/1.0, anything odd) goes to uvicorn's parser untouched, on the same connection, in order; behind
-that parser stands `asgi.OriginFirst`, so that a request is answered alike whichever way it takes.
+`DeliveryProtocol` is uvicorn's own protocol (`http1_parser.py`) that does one more thing: between two requests it looks
+whether the next one is the origin's, and answers it with no more work than finding the path. Whatever is not (a request
+with a body, the API, the pages, HTTP/1.0, anything odd) goes to uvicorn's parser untouched, on the same connection, in
+order; behind that parser stands `asgi.OriginFirst`, so that a request is answered alike whichever way it takes.
 
     bytes ──► in the midst of uvicorn's? ──yes──► uvicorn ──► OriginFirst ──► the app
                       │no                            ▲
@@ -22,9 +22,9 @@ import time
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from headwater.pipeline.origin.http1_parser import TOKEN, ParserProtocol
 from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.origin.paths import is_ours
 from headwater.pipeline.origin.request import HeadFields, HeadRequest
@@ -33,14 +33,6 @@ from headwater.pipeline.origin.response import FAILED, JOINED_BYTES, Answer, Pen
 log = logging.getLogger("headwater.origin")
 
 METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
-KNOWN = METHODS | {b"POST", b"PUT", b"PATCH", b"DELETE", b"TRACE", b"CONNECT"}
-"""uvicorn's parser knows these, and some of WebDAV's; it refuses all others in plain text, whoever they are for."""
-STAND_IN = b"POST"
-"""In place of a method that the parser does not know: of all that it knows, this one is read like any other."""
-METHOD_LIMIT = 32
-"""Bytes of a method; the longest registered one has 17."""
-TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~")
-"""What a method may hold (RFC 9110, 5.6.2)."""
 KEPT_FIELDS_BYTES = 2048
 """Header lines up to this size are kept with the connection, to be known again."""
 NO_FIELDS = HeadFields(b"")
@@ -48,7 +40,7 @@ NO_FIELDS = HeadFields(b"")
 TOO_LARGE = plain(431, "The request head is too large.")
 
 
-class DeliveryProtocol(HttpToolsProtocol):
+class DeliveryProtocol(ParserProtocol):
     """One connection.
 
     Attributes:
@@ -63,17 +55,11 @@ class DeliveryProtocol(HttpToolsProtocol):
         origin: Origin,
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._origin = origin
-        self._max_head = origin.settings.max_head_bytes
+        super().__init__(config, server_state, app_state, origin, _loop)
         self._remote = ""
         self._fields = NO_FIELDS
         self._rest = b""  # what has come and is not served yet
         self._answering: Pending | asyncio.Task[None] | None = None
-        self._in_message = False  # uvicorn's parser is within a request
-        self._head_bytes = 0  # of the request that uvicorn's parser is in
-        self._begun_at: float | None = None  # a request has begun to come, and is not whole
-        self._method = ""  # of the next request for uvicorn's parser, where it does not know it
         self._head_only = False
         self._close_after = False
         self._stalled = False  # the viewer does not read what it asked for
@@ -91,6 +77,9 @@ class DeliveryProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.active_at = time.monotonic()
+        if self._linger_until is not None:
+            self.overlong(data)
+            return
         if self._in_message or (self.cycle is not None and not self.cycle.response_complete):
             super().data_received(data)
             return
@@ -130,7 +119,9 @@ class DeliveryProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Called when the server stops: end after what is under way."""
         self._closing = True
-        if self._answering is None:
+        if self._linger_until is not None:
+            self.transport.close()
+        elif self._answering is None:
             super().shutdown()
 
     def overdue(self, now: float) -> bool:
@@ -139,6 +130,8 @@ class DeliveryProtocol(HttpToolsProtocol):
         What it sends meanwhile does not count; a closed connection whose last bytes are not read would stay for ever.
         """
         settings = self._origin.settings
+        if self._linger_until is not None:
+            return now > self._linger_until
         if self._stalled or self.transport.is_closing():
             if self._unread_since is None:
                 self._unread_since = now
@@ -152,38 +145,6 @@ class DeliveryProtocol(HttpToolsProtocol):
         """Nothing is being asked or answered."""
         complete = self.cycle is None or self.cycle.response_complete
         return complete and self._answering is None and self._begun_at is None and not self._stalled
-
-    # -- uvicorn's parser ---------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        self._in_message = True
-        self._head_bytes = 0
-        self._begun_at = time.monotonic()
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _count(self, size: int) -> None:
-        """The parser knows no limit of its own; a head can also come behind another request, or as trailers."""
-        self._head_bytes += size
-        if self._head_bytes > self._max_head:
-            raise ValueError("the request head is too large")  # the parser makes it a 400
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if self._method:
-            self.scope["method"], self._method = self._method, ""
-
-    def on_message_complete(self) -> None:
-        self._in_message = False
-        self._begun_at = None
-        super().on_message_complete()
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -199,7 +160,7 @@ class DeliveryProtocol(HttpToolsProtocol):
             answer = self._ask(request) if request is not None else None
             self._unset_keepalive_if_required()
             if answer is None:
-                super().data_received(self._readable(data))
+                super().data_received(self.readable(data))
                 return
             data = data[end + 4 :]
             if not isinstance(answer, Response):
@@ -216,8 +177,7 @@ class DeliveryProtocol(HttpToolsProtocol):
     def _incomplete(self, data: bytes) -> None:
         """The head is not all there, or larger than it may be; what begins no request is refused at once."""
         if len(data) > self._max_head:
-            self._close_after, self._head_only = True, False
-            self._write(TOO_LARGE)
+            self.refuse(TOO_LARGE)
         elif not (data[0] in TOKEN or data[0] in b"\r\n"):
             super().data_received(data)
         else:
@@ -245,15 +205,6 @@ class DeliveryProtocol(HttpToolsProtocol):
         self._close_after = fields.close
         self._head_only = words[0] == b"HEAD"
         return HeadRequest(words[0], path, query, fields, self._remote)
-
-    def _readable(self, data: bytes) -> bytes:
-        """A request as uvicorn's parser can read it: of a method that it does not know, the application is to say so,
-        in its own words."""
-        method = data[: data.find(b" ", 0, METHOD_LIMIT + 1)]
-        if method in KNOWN or len(method) > METHOD_LIMIT or not method or not TOKEN.issuperset(method):
-            return data
-        self._method = method.decode()
-        return STAND_IN + data[len(method) :]
 
     def _ask(self, request: HeadRequest) -> Answer | None:
         try:

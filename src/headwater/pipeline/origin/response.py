@@ -124,6 +124,7 @@ PREFLIGHT = Response(
     ],
     (),
 )
+BAD_REQUEST = plain(400, "This is no HTTP request.")
 BAD_HOST = plain(400, "An HTTP/1.1 request names one host (RFC 9112, 3.2).", ("connection", "close"))
 NOT_FOUND = plain(404, "There is nothing here.", ("cache-control", "public, max-age=1"))
 NOT_YET = plain(404, "The livestream has not started; try again.", ("retry-after", "2"))
