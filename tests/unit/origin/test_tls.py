@@ -45,7 +45,7 @@ async def test_a_refusal_arrives_though_the_body_is_still_being_sent(tmp_path: P
 
 
 def sent_and_read(port: int, data: bytes, tls: ssl.SSLContext) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
-        with tls.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
-            connection.sendall(data)
-            return b"".join(iter(lambda: connection.recv(65_536), b""))
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with tls.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+        connection.sendall(data)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))

@@ -16,13 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from headwater.pipeline.origin.origin import Origin
+from headwater.pipeline.origin.request import LINGER_BYTES, LINGER_S
 from headwater.pipeline.origin.response import BAD_REQUEST, Response
-
-LINGER_BYTES = 64 << 20
-"""Read and thrown away of what is still sent after a refusal: clients that send all before they listen."""
-
-LINGER_S = 5.0
-"""For so long, at most."""
 
 STAND_IN = b"POST"
 """In place of a method that the parser does not know: of all that it knows, this one is read like any other."""

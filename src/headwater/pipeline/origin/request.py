@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+LINGER_BYTES = 64 << 20
+"""Read and thrown away of what is still sent after a refusal: clients that send all before they listen."""
+
+LINGER_S = 5.0
+"""For so long, at most."""
+
 CONTROLS = bytes((*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F))
 """What no field value may hold (RFC 9110, 5.5); line ends are looked at apart."""
 

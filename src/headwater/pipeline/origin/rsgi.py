@@ -11,7 +11,7 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 from headwater.pipeline.origin.asgi import AsgiApp
 from headwater.pipeline.origin.origin import Origin
-from headwater.pipeline.origin.request import is_host
+from headwater.pipeline.origin.request import LINGER_BYTES, LINGER_S, is_host
 from headwater.pipeline.origin.response import BAD_HOST, FAILED, Response
 from headwater.pipeline.origin.waiting import waited
 
@@ -109,6 +109,8 @@ async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
         if message["type"] == "http.response.start":
             start.update(message)
             return
+        if stream is None and not finished and listens_late(scope):
+            await drained(body)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", [])]
         content, more = message.get("body", b""), message.get("more_body", False)
         if stream is None and not more:
@@ -123,6 +125,24 @@ async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
             await stream.send_bytes(content)
 
     await app(asgi_scope(scope), receive, send)
+
+
+def listens_late(scope: Any) -> bool:
+    """Whether a request's body may be on its way from a client that sends all of it before it reads an answer."""
+    headers = scope.headers
+    has_body = "content-length" in headers or "transfer-encoding" in headers
+    return has_body and "expect" not in headers and scope.http_version[0] == "1"
+
+
+async def drained(body: AsyncIterator[bytes]) -> None:
+    """Read a body that nobody wants, within bounds: granian would end the connection, and with it goes the answer."""
+    left = LINGER_BYTES
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while left >= 0:
+                left -= len(await anext(body))
+    except (StopAsyncIteration, TimeoutError):
+        pass
 
 
 def asgi_scope(scope: Any) -> dict[str, Any]:
