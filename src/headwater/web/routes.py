@@ -12,12 +12,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Protocol
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
+
+from headwater.protocols.byte_range import read_range
 
 PLAYBACK_ID_LENGTH = 32
 HEX = frozenset("0123456789abcdef")
@@ -48,6 +50,8 @@ class Directory(Protocol):
 class Assets(StaticFiles):
     """Static files that browsers ask about again, cheaply (ETag), so that an upgrade is seen at once.
 
+    Ranges are read as those of media are (`protocols/byte_range.py`): Starlette's reading answers some with 400.
+
     Where tools/fetch_web.py left a `.gz` beside a file, who accepts it gets that: nothing is compressed per request.
     """
 
@@ -60,6 +64,8 @@ class Assets(StaticFiles):
         if gzip:
             full_path, stat_result = packed, os.stat(packed)
         response = super().file_response(full_path, stat_result, scope, status_code)
+        if response.status_code == 200 and not range_can_be_had(scope, stat_result.st_size):
+            return Response(status_code=416, headers={"content-range": f"bytes */{stat_result.st_size}"})
         response.headers["cache-control"] = "no-cache"
         response.headers["x-content-type-options"] = "nosniff"
         if has_packed:
@@ -67,6 +73,22 @@ class Assets(StaticFiles):
         if gzip:
             response.headers["content-encoding"] = "gzip"
         return response
+
+
+def range_can_be_had(scope: Scope, size: int) -> bool:
+    """Whether a request's Range, if it has one, lies within the file. Only such a one is left to Starlette.
+
+    Range is defined for GET alone (RFC 9110, 14.2); with If-Range the whole file is always right.
+    """
+    headers = MutableHeaders(scope=scope)
+    wanted = headers.get("range")
+    if wanted is None:
+        return True
+    del headers["range"]
+    found = read_range(wanted.encode("latin-1", "replace"), size) if scope["method"] == "GET" else None
+    if found is not None and found.satisfiable:
+        headers["range"] = f"bytes={found.first}-{found.last}"
+    return found is None or found.satisfiable or "if-range" in headers
 
 
 def routes(directory: Directory) -> list[BaseRoute]:

@@ -377,6 +377,23 @@ async def test_odd_paths_are_not_found(server: Served) -> None:
             assert (await connection.answer())[0] == 404, target
 
 
+@pytest.mark.parametrize(
+    ("wanted", "status", "size"),
+    [
+        ("bytes=0-99999999999999999999999999", 206, 60_000),
+        ("bytes=-99999999999999999999999999", 206, 60_000),
+        ("bytes=99999999999999999999999999-", 416, None),
+        ("bytes=5-2", 200, 60_000),
+        ("bytes=0-1,5-6", 200, 60_000),
+    ],
+)
+async def test_ranges_with_numbers_of_any_size(server: Served, wanted: str, status: int, size: int | None) -> None:
+    async with wire(server.port) as connection:
+        connection.send(request(PART, "GET", f"Range: {wanted}"))
+        got, _, body = await connection.answer()
+        assert got == status and (size is None or len(body) == size)
+
+
 async def test_percent_encoding_is_understood(server: Served) -> None:
     async with wire(server.port) as connection:
         connection.send(request(PART.replace(".", "%2e").replace("0123", "%30123", 1)))

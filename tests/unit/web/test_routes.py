@@ -93,6 +93,30 @@ def test_assets_are_asked_about_again_cheaply(client: Client) -> None:
     assert again.status_code == 304 and again.content == b""
 
 
+@pytest.mark.parametrize(
+    ("wanted", "status", "content"),
+    [
+        ("bytes=2-3", 206, b"23"),
+        ("bytes=7-99999999999999999999999999", 206, b"789"),
+        ("bytes=-99999999999999999999999999", 206, b"0123456789"),
+        ("bytes=10-", 416, b""),
+        ("bytes=99999999999999999999999999-", 416, b""),
+        ("bytes=-0", 416, b""),
+        *((odd, 200, b"0123456789") for odd in ("bytes=", "bytes=-", "bytes=5-2", "items=0-1", "bytes=0-1,5-6", "x")),
+    ],
+)
+def test_ranges_of_assets_are_those_of_media(tmp_path: Path, wanted: str, status: int, content: bytes) -> None:
+    (tmp_path / "a.js").write_bytes(b"0123456789")
+    client = Client([Mount("/", Assets(directory=str(tmp_path)))])
+    response = client.get("/a.js", headers={"range": wanted, "accept-encoding": "identity"})
+    assert response.status_code == status and response.content == content
+    if status == 416:
+        assert response.headers["content-range"] == "bytes */10"
+    assert client.request("HEAD", "/a.js", headers={"range": wanted}).status_code == 200
+    known = client.get("/a.js", headers={"range": wanted, "if-none-match": client.get("/a.js").headers["etag"]})
+    assert known.status_code == 304
+
+
 def test_what_is_packed_is_sent_packed_to_who_accepts_it(tmp_path: Path) -> None:
     (tmp_path / "library.mjs").write_bytes(b"plain")
     (tmp_path / "library.mjs.gz").write_bytes(gzip.compress(b"plain"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from headwater.pipeline.origin.request import Request
 from headwater.pipeline.origin.response import Response, plain
-
-DIGITS_LIMIT = 15
+from headwater.protocols.byte_range import read_range
 
 NONE_MATCH_LIMIT = 4096
 """Bytes of If-None-Match that are read: more than a hundred tags of ours."""
@@ -39,23 +38,14 @@ def matches(none_match: bytes, etag: bytes) -> bool:
 
 
 def partial(wanted: bytes, response: Response) -> Response:
-    """One range of a body. Several ranges are answered with the whole body, which RFC 9110 (14.2) allows: players ask
-    for one, and many small ranges are an old way to make a server work."""
-    unit, _, spec = wanted.partition(b"=")
-    if unit.strip().lower() != b"bytes" or b"," in spec:
-        return response
-    first, dash, last = spec.strip().partition(b"-")
-    if not dash or not _number(first) or not _number(last) or not (first or last):
-        return response
+    """One range of a body, the whole body, or 416 (RFC 9110, 14.2)."""
     size = response.size
-    if first:
-        start, end = int(first), min(int(last), size - 1) if last else size - 1
-        if last and int(last) < int(first):
-            return response
-    else:
-        start, end = max(0, size - int(last)), size - 1
-    if start >= size or start > end:
+    found = read_range(wanted, size)
+    if found is None:
+        return response
+    if not found.satisfiable:
         return plain(416, "The range lies beyond the end.", ("content-range", f"bytes */{size}"))
+    start, end = found
     kept = [(name, value) for name, value in response.headers if name in ("content-type", "cache-control")]
     kept.append(("content-range", f"bytes {start}-{end}/{size}"))
     return Response(206, kept, _cut(response.chunks, start, end + 1), etag=response.etag.decode(), ranged=True)
@@ -71,7 +61,3 @@ def _cut(chunks: tuple[bytes, ...], start: int, end: int) -> tuple[bytes, ...]:
             kept.append(chunk[max(0, start) : end])
         start, end = start - len(chunk), end - len(chunk)
     return tuple(kept)
-
-
-def _number(digits: bytes) -> bool:
-    return not digits or (digits.isdigit() and len(digits) <= DIGITS_LIMIT)
