@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from urllib.parse import unquote_to_bytes
 
 from headwater.pipeline.origin.request import Request, query_value
 from headwater.pipeline.origin.views import KEY_LIMIT
 
 VIEW_BYTES = 6
 """Of a viewing session's name in the URLs of its playlists."""
+
+
+CMCD_LIMIT = 2048
+"""Bytes of a CMCD parameter that are read; all of its keys together are below 1 KB."""
 
 
 class ViewerKeys:
@@ -28,11 +33,21 @@ class ViewerKeys:
         own = query_value(query, b"s")
         if own:
             return own[:KEY_LIMIT]
-        at = query.find(b"sid%3D%22") if b"CMCD=" in query else -1
-        if at >= 0:
-            return query[at + 9 : at + 9 + KEY_LIMIT].partition(b"%22")[0]
+        if b"CMCD=" in query and (sid := cmcd_session(query)):
+            return sid
         header = request.header(b"cmcd-session")
         if header is not None and (at := header.find(b'sid="')) >= 0:
             return header[at + 5 : at + 5 + KEY_LIMIT].partition(b'"')[0]
         agent = request.header(b"user-agent") or b""
         return hashlib.blake2b(request.remote.encode() + b"\0" + agent, key=self._salt, digest_size=12).digest()
+
+
+def cmcd_session(query: bytes) -> bytes:
+    """The `sid` of a CMCD query parameter (CTA-5004, 2.1 and 3.2); empty where there is none."""
+    at = query.find(b"sid%3D%22")  # as `encodeURIComponent` writes it, and so every player in a browser
+    if at >= 0:
+        return query[at + 9 : at + 9 + KEY_LIMIT].partition(b"%22")[0]
+    # Hexadecimal digits may be lower case, and what needs no encoding may stand as it is (RFC 3986, 2.1 and 3.4).
+    decoded = b"," + unquote_to_bytes((query_value(query, b"CMCD") or b"")[:CMCD_LIMIT])
+    at = decoded.find(b',sid="')
+    return decoded[at + 6 : at + 6 + KEY_LIMIT].partition(b'"')[0] if at >= 0 else b""
