@@ -1,26 +1,23 @@
 """Who may publish, and what may be played: the control plane's answers to the pipeline.
 
-Both are asked by strangers, so both remember their answers for a moment, also that there is nothing, and forget them
-when the API changes something in this process. Answers can be `CACHE_TTL_S` old where another process changed it.
+Both are asked by strangers, so both look up in batches and remember for a moment (`lookup.py`), also that there is
+nothing, and forget when the API changes something in this process. Answers can be `lookup.TTL_S` old where another
+process changed it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from headwater.control.cache import TtlCache
 from headwater.control.database import Database
 from headwater.control.ids import PLAYBACK_ID_LENGTH, STREAM_KEY_LENGTH, same_secret, secret_hash
+from headwater.control.lookup import Lookup
 from headwater.control.repository import livestreams
 from headwater.control.repository.livestreams import BAD_KEY, DISABLED, ENDED, KeyOwner
 from headwater.control.settings import ControlSettings
 from headwater.errors import PublishRefused
-
-CACHE_TTL_S = 1.0
-CACHE_LIMIT = 10_000
-"""Entries of each cache: more than one server's livestreams, below 5 MB."""
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -64,12 +61,11 @@ class StreamKeys:
     ) -> None:
         self._database = database
         self._settings = settings
-        self._clock = clock
-        self._cache: TtlCache[str, KeyOwner | None] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
+        self._lookup: Lookup[KeyOwner] = Lookup(self._load, clock=clock)
 
     def forget(self) -> None:
         """Something has changed: look again."""
-        self._cache.clear()
+        self._lookup.forget()
 
     async def authorize(self, stream_key: str) -> Grant:
         """Decide whether the holder of a key may publish now.
@@ -98,14 +94,11 @@ class StreamKeys:
     async def _owner(self, stream_key: str) -> KeyOwner | None:
         if len(stream_key) != STREAM_KEY_LENGTH:
             return None
-        key_hash = secret_hash(stream_key)
-        known = self._cache.get(key_hash, self._clock())
-        if known is not None:
-            return known[0]
+        return await self._lookup.get(secret_hash(stream_key))
+
+    async def _load(self, key_hashes: Sequence[str]) -> Mapping[str, KeyOwner]:
         async with self._database.read() as conn:
-            owner = await livestreams.find_by_key(conn, key_hash)
-        self._cache.put(key_hash, owner, self._clock())
-        return owner
+            return await livestreams.find_by_keys(conn, key_hashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +122,22 @@ class Playbacks:
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
-        self._clock = clock
-        self._cache: TtlCache[str, Playback | None] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
+        self._lookup: Lookup[Playback] = Lookup(self._load, clock=clock)
 
     def forget(self) -> None:
         """Something has changed: look again."""
-        self._cache.clear()
+        self._lookup.forget()
 
     async def playback(self, playback_id: str) -> Playback | None:
         """The livestream of a playback id, or None."""
         if len(playback_id) != PLAYBACK_ID_LENGTH or not _HEX.issuperset(playback_id):
             return None
-        known = self._cache.get(playback_id, self._clock())
-        if known is not None:
-            return known[0]
+        return await self._lookup.get(playback_id)
+
+    async def _load(self, playback_ids: Sequence[str]) -> Mapping[str, Playback]:
         async with self._database.read() as conn:
-            row = await livestreams.find_by_playback_id(conn, playback_id)
-        playback = None
-        if row is not None:
-            playback = Playback(row.id, row.playback_id, row.name or "", row.disabled, row.recording)
-        self._cache.put(playback_id, playback, self._clock())
-        return playback
+            rows = await livestreams.find_by_playback_ids(conn, playback_ids)
+        return {
+            playback_id: Playback(row.id, row.playback_id, row.name or "", row.disabled, row.recording)
+            for playback_id, row in rows.items()
+        }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from headwater.control import Playbacks, PublishRefusedOf, StreamKeys, authority
+from headwater.control import Playbacks, PublishRefusedOf, StreamKeys, lookup
 from headwater.control.ids import new_playback_id, new_stream_key
 from headwater.errors import PublishRefused
 from tests.unit.control.support import Api
@@ -79,7 +80,7 @@ class TestStreamKeys:
             with pytest.raises(PublishRefusedOf):
                 await keys.authorize(wrong)
         assert counting.reads == 1
-        clock.now_s += authority.CACHE_TTL_S
+        clock.now_s += lookup.TTL_S
         with pytest.raises(PublishRefusedOf):
             await keys.authorize(wrong)
         assert counting.reads == 2
@@ -96,7 +97,7 @@ class TestStreamKeys:
         created = await api.create()
         await theirs.authorize(created["stream_key"])
         await api.call("PATCH", f"/livestreams/{created['id']}", json={"disabled": True})
-        clock.now_s += authority.CACHE_TTL_S
+        clock.now_s += lookup.TTL_S
         with pytest.raises(PublishRefusedOf):
             await theirs.authorize(created["stream_key"])
 
@@ -131,7 +132,7 @@ class TestPlaybacks:
         for _ in range(50):
             assert await playbacks.playback(unknown) is None
         assert counting.reads == 1
-        clock.now_s += authority.CACHE_TTL_S
+        clock.now_s += lookup.TTL_S
         await playbacks.playback(unknown)
         assert counting.reads == 2
 
@@ -139,3 +140,90 @@ class TestPlaybacks:
         for _ in range(3):
             created = await api.create()
             assert await api.plane.playbacks.playback(created["playback_url"].split("/")[3]) is not None
+
+    async def test_many_unknown_ids_cost_few_questions(self, any_api: Api) -> None:
+        """Whoever watches what there is does not queue up behind each of them."""
+        created = await any_api.create()
+        known = created["playback_url"].split("/")[3]
+        counting = Counting(any_api.plane._database)
+        playbacks = Playbacks(counting)  # type: ignore[arg-type]
+        unknown = [playbacks.playback(new_playback_id()) for _ in range(1000)]
+        *nothing, found = await asyncio.gather(*unknown, playbacks.playback(known))
+        assert nothing == [None] * 1000
+        assert found is not None and found.livestream_id == created["id"]
+        assert counting.reads == 4
+        await playbacks.playback(known)
+        assert counting.reads == 4
+
+    async def test_a_change_while_it_is_looked_up_is_not_missed(self, api: Api) -> None:
+        """What was read before the change is not remembered after it."""
+        created = await api.create()
+        playback_id = created["playback_url"].split("/")[3]
+        gate = Gated(api.plane._database)
+        playbacks = Playbacks(gate)  # type: ignore[arg-type]
+        before = asyncio.ensure_future(playbacks.playback(playback_id))
+        await gate.reading.wait()
+        await api.call("PATCH", f"/livestreams/{created['id']}", json={"disabled": True})
+        playbacks.forget()
+        gate.go.set()
+        assert await before is not None
+        after = await playbacks.playback(playback_id)
+        assert after is not None and after.disabled
+
+
+class Gated:
+    """A database whose answers wait for the test, and were read before."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self.reading, self.go = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Any]:
+        async with self._database.read() as conn:
+            yield conn
+        self.reading.set()
+        await self.go.wait()
+
+
+class TestLookup:
+    async def test_a_failure_is_everybodys_and_is_not_remembered(self) -> None:
+        async def load(keys: Sequence[str]) -> dict[str, str]:
+            asked.append(keys)
+            if len(asked) == 1:
+                raise OSError("away")
+            return {"a": "value"}
+
+        asked: list[Sequence[str]] = []
+        found: lookup.Lookup[str] = lookup.Lookup(load)
+        failed = await asyncio.gather(found.get("a"), found.get("a"), found.get("b"), return_exceptions=True)
+        assert [type(each) for each in failed] == [OSError] * 3
+        assert await asyncio.gather(found.get("a"), found.get("b")) == ["value", None]
+        assert [set(keys) for keys in asked] == [{"a", "b"}] * 2
+
+    async def test_one_who_goes_away_takes_nothing_from_the_others(self) -> None:
+        async def load(keys: Sequence[str]) -> dict[str, str]:
+            await go.wait()
+            return {"a": "value"}
+
+        go = asyncio.Event()
+        found: lookup.Lookup[str] = lookup.Lookup(load)
+        gone, stays = asyncio.ensure_future(found.get("a")), asyncio.ensure_future(found.get("a"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        go.set()
+        assert await stays == "value"
+
+    async def test_made_up_keys_push_nothing_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lookup, "REMEMBERED_LIMIT", 10)
+        asked: list[str] = []
+
+        async def load(keys: Sequence[str]) -> dict[str, str]:
+            asked.extend(keys)
+            return {"known": "value"}
+
+        found: lookup.Lookup[str] = lookup.Lookup(load, clock=Clock())
+        for key in ("known", *map(str, range(100)), "known"):
+            await found.get(key)
+        assert asked.count("known") == 1

@@ -136,15 +136,16 @@ class TestHistory:
         async with database.write() as conn:
             await history.record(conn, opened(theirs, "t1"), "another-node")
         async with database.write() as conn:
-            orphans = await history.recover(conn, "node", T0 + 900_000)
-        assert [orphan.id for orphan in orphans] == ["s1"]
+            (orphan,) = await sessions.left_open(conn, "node")
+            assert orphan.id == "s1"
+            await history.recover(conn, orphan, None, T0 + 900_000)
         status, (row,) = await state(database, of)
         assert status == "IDLE"
         assert (row.stopped_ms, row.ingest_seconds, row.viewer_seconds) == (T0 + 5000, 5.0, 7.5)
         assert row.err_message is None
         assert (await state(database, theirs))[1][0].stopped_ms is None
-        async with database.write() as conn:
-            assert await history.recover(conn, "node", T0 + 900_001) == []
+        async with database.read() as conn:
+            assert await sessions.left_open(conn, "node") == []
 
 
 def _events(of: str) -> st.SearchStrategy[list[Event]]:

@@ -111,7 +111,7 @@ async def test_a_session_that_slips_in_while_it_is_disabled_is_ended(any_api: Ap
     created = await any_api.create()
     grant_before = await any_api.plane.stream_keys.authorize(created["stream_key"])
     await any_api.call("PATCH", f"/livestreams/{created['id']}", json={"disabled": True})
-    any_api.plane.stream_keys._cache.clear()
+    any_api.plane.stream_keys.forget()
     original = any_api.plane.stream_keys.authorize
 
     async def admitted_before(_key: str) -> object:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from headwater.control.api.errors import ApiError
 from headwater.control.api.rate_limit import RateLimit
 from headwater.control.cache import TtlCache
 from headwater.control.database import Database
 from headwater.control.ids import same_secret, secret_hash
+from headwater.control.lookup import Lookup
 from headwater.control.repository import accounts, tokens
 from headwater.control.repository.tokens import TokenRow
 from headwater.control.settings import ControlSettings
@@ -31,14 +32,14 @@ class Authenticator:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._cache: TtlCache[str, TokenRow] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
+        self._tokens: Lookup[TokenRow] = Lookup(self._load, clock=clock)
         self._apps: TtlCache[tuple[str, str], None] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
         self._requests = RateLimit(settings.requests_per_s, settings.requests_burst)
         self._failures = RateLimit(settings.failed_auth_per_s, settings.failed_auth_burst)
 
     def forget(self) -> None:
         """A token has been revoked: look again."""
-        self._cache.clear()
+        self._tokens.forget()
 
     async def token(self, authorization: str | None, address: str) -> TokenRow:
         """The valid token of an `Authorization` header.
@@ -64,15 +65,12 @@ class Authenticator:
 
     async def _find(self, secret: str) -> TokenRow | None:
         token_hash = secret_hash(secret)
-        known = self._cache.get(token_hash, self._clock())
-        if known is not None:
-            return known[0]
+        row = await self._tokens.get(token_hash)
+        return row if row is not None and same_secret(row.hash, token_hash) else None
+
+    async def _load(self, token_hashes: Sequence[str]) -> Mapping[str, TokenRow]:
         async with self._database.read() as conn:
-            row = await tokens.find(conn, token_hash)
-        if row is None or not same_secret(row.hash, token_hash):
-            return None
-        self._cache.put(token_hash, row, self._clock())
-        return row
+            return await tokens.find(conn, token_hashes)
 
     async def check(self, token: TokenRow, permission: str, path: dict[str, str]) -> None:
         """Whether a token may do this here.

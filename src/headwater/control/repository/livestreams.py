@@ -105,9 +105,11 @@ class KeyOwner:
     ended_ms: int | None
 
 
-async def find_by_key(conn: AsyncConnection, key_hash: str) -> KeyOwner | None:
+async def find_by_keys(conn: AsyncConnection, key_hashes: Sequence[str]) -> dict[str, KeyOwner]:
+    """The livestreams of stream keys, by the keys' hashes."""
     columns = livestreams.c
     query = select(
+        columns.stream_key_hash,
         columns.id,
         columns.app_id,
         apps.c.account_id,
@@ -117,8 +119,8 @@ async def find_by_key(conn: AsyncConnection, key_hash: str) -> KeyOwner | None:
         columns.playback_id,
         columns.ended_ms,
     )
-    query = query.join(apps, apps.c.id == columns.app_id).where(columns.stream_key_hash == key_hash, _THERE)
-    return one(KeyOwner, (await conn.execute(query)).one_or_none())
+    query = query.join(apps, apps.c.id == columns.app_id).where(columns.stream_key_hash.in_(key_hashes), _THERE)
+    return {row[0]: KeyOwner(*row[1:]) for row in await conn.execute(query)}
 
 
 async def refusal(conn: AsyncConnection, livestream_id: str) -> tuple[str, str] | None:
@@ -144,7 +146,8 @@ class PlaybackRow:
     recording: str | None
 
 
-async def find_by_playback_id(conn: AsyncConnection, playback_id: str) -> PlaybackRow | None:
+async def find_by_playback_ids(conn: AsyncConnection, playback_ids: Sequence[str]) -> dict[str, PlaybackRow]:
+    """The livestreams of playback ids, by those."""
     sessions = livestream_sessions.c
     recording = (
         select(sessions.recording)
@@ -156,8 +159,8 @@ async def find_by_playback_id(conn: AsyncConnection, playback_id: str) -> Playba
     )
     columns = livestreams.c
     query = select(columns.id, columns.playback_id, columns.name, columns.disabled, recording)
-    query = query.where(columns.playback_id == playback_id, _THERE)
-    return one(PlaybackRow, (await conn.execute(query)).one_or_none())
+    query = query.where(columns.playback_id.in_(playback_ids), _THERE)
+    return {row.playback_id: PlaybackRow(*row) for row in await conn.execute(query)}
 
 
 async def active_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str) -> LivestreamRow | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_token, new_uuid, secret_hash
-from headwater.control.repository.rows import columns_of, one, page
+from headwater.control.repository.rows import columns_of, many, one, page
 from headwater.control.tables import tokens
 
 
@@ -56,10 +57,10 @@ async def create(
     return row, secret
 
 
-async def find(conn: AsyncConnection, token_hash: str) -> TokenRow | None:
-    """The valid token of a hash."""
-    query = select(*_COLUMNS).where(tokens.c.hash == token_hash, tokens.c.revoked_ms.is_(None))
-    return one(TokenRow, (await conn.execute(query)).one_or_none())
+async def find(conn: AsyncConnection, token_hashes: Sequence[str]) -> dict[str, TokenRow]:
+    """The valid tokens of some hashes, by those."""
+    query = select(*_COLUMNS).where(tokens.c.hash.in_(token_hashes), tokens.c.revoked_ms.is_(None))
+    return {row.hash: row for row in many(TokenRow, (await conn.execute(query)).all())}
 
 
 async def list_page(conn: AsyncConnection, account_id: str, *, offset: int, limit: int) -> tuple[list[TokenRow], int]:
