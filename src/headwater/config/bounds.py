@@ -47,6 +47,7 @@ BOUNDS: dict[str, Bound] = {
     "origin.hold_s": (0, 60),
     "origin.ended_s": (0, 3600),
     "origin.max_waiting": (1, 1_000_000),
+    "origin.max_waiting_livestream": (1, 1_000_000),
     "origin.max_views": (1, 10_000_000),
     "origin.max_head_bytes": (2 * KIB, 1 * MIB),
     "origin.keep_alive_s": (1, 3600),

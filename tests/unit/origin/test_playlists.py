@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from headwater.media.cmaf import InitSegment, Part, SegmentClosed, SegmentOpened
 from headwater.pipeline.origin import Origin
+from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.response import Pending, Response
 from tests.unit.origin.feed import AUDIO, BASE, EPOCH_MS, MULTIVARIANT, VIDEO, Ask, Feed, make_origin
 
@@ -181,13 +183,45 @@ async def test_a_viewer_that_goes_is_forgotten(origin: Origin) -> None:
     assert sum(view.held for view in feed.program.views._views.values()) == 0
 
 
-async def test_waiting_is_bounded(tmp_path: Path) -> None:
-    origin = make_origin(tmp_path, max_waiting=3)
+@pytest.mark.parametrize("limits", [{"max_waiting": 3}, {"max_waiting_livestream": 3}])
+async def test_waiting_is_bounded(tmp_path: Path, limits: dict[str, float]) -> None:
+    """For all renditions, playlists and parts together, and given back however a wait ends."""
+    origin = make_origin(tmp_path, **limits)
+    feed = Feed(origin).live(1)
+    video, audio, hinted = (
+        f"{VIDEO_PLAYLIST}?_HLS_msn=101&_HLS_part=0",
+        f"{BASE}/a0/live.m3u8?_HLS_msn=101&_HLS_part=0",
+        f"{BASE}/v0/p4.m4s",
+    )
+    for end in (lambda waiting: feed.part(), cancel_all, lambda _: origin.sweep(time.monotonic() + 60)):
+        waiting = [origin.respond(Ask(target)) for target in (video, audio, hinted)]
+        assert all(isinstance(answer, Pending) for answer in waiting)
+        for target in (video, audio, hinted):
+            refused = origin.respond(Ask(target))
+            assert isinstance(refused, Response) and refused.status == 503
+        end(waiting)
+        assert feed.program.room.taken == origin._holds.room.taken == 0
+        video, audio = video.replace("part=0", "part=1"), audio.replace("part=0", "part=1")
+        hinted = f"{BASE}/v0/p5.m4s"
+
+
+def cancel_all(waiting: list[object]) -> None:
+    for answer in waiting:
+        assert isinstance(answer, Pending)
+        answer.cancel()
+        answer.cancel()
+
+
+async def test_one_livestream_does_not_take_the_room_of_others(tmp_path: Path) -> None:
+    origin = make_origin(tmp_path, max_waiting=4, max_waiting_livestream=3)
     Feed(origin).live(1)
     target = f"{VIDEO_PLAYLIST}?_HLS_msn=101&_HLS_part=0"
-    answers = [origin.respond(Ask(target)) for _ in range(4)]
-    assert [isinstance(answer, Pending) for answer in answers] == [True, True, True, False]
-    assert isinstance(answers[3], Response) and answers[3].status == 503
+    assert [isinstance(origin.respond(Ask(target)), Pending) for _ in range(4)] == [True, True, True, False]
+    other = PlaybackInfo("other", "f" * 32, "other", False, None)
+    room = origin.open(other, "99999999-2222-3333-4444-555555555555", recorder=None).room
+    assert room.enter() and not room.enter()
+    room.leave()
+    assert room.enter()
 
 
 async def test_nobody_waits_for_a_server_that_stops(origin: Origin) -> None:

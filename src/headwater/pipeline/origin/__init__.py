@@ -12,6 +12,7 @@ origin.py      Origin: a request in, a response out, now or later. Read it first
 entry.py       the multivariant playlist; live_playlist.py: live media playlists; live_media.py: live segments and parts
 recorded_media.py   everything from disk; about.py: status, viewers, thumbnail
 blocking.py    the decision to serve, hold or reject a reload; holds.py: who came before there was anything
+room.py        how many may wait
 viewer.py      whose request it is; views.py: who watches, and for how long
 request.py, response.py, ranges.py   HTTP as the origin sees it
 """

@@ -45,7 +45,7 @@ class Entry:
             program = self._programs.newest.get(playback_id)
             if program is None:
                 return NOT_YET
-        await self._holds.until(program.ready)
+        await self._holds.until(program.ready, program.room)
         if not any(rendition.playable for rendition in program.renditions.values()):
             return NOT_YET
         dvr = program.recorder is not None and wants_dvr(request.query)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from headwater.pipeline.origin.room import Room
 from headwater.pipeline.origin.settings import OriginSettings
 
 
@@ -12,13 +13,18 @@ class Holds:
 
     Attributes:
         draining: The server stops: nobody waits any more.
+        room: For all that waits for anything on this server.
     """
 
     def __init__(self, settings: OriginSettings) -> None:
         self.draining = False
+        self.room = Room(settings.max_waiting)
         self._settings = settings
-        self._held = 0
-        self._expected: dict[str, tuple[asyncio.Event, int]] = {}
+        self._expected: dict[str, tuple[asyncio.Event, Room]] = {}
+
+    def livestream_room(self) -> Room:
+        """Room for one livestream."""
+        return Room(self._settings.max_waiting_livestream, self.room)
 
     def opened(self, playback_id: str) -> None:
         """A session of this playback id has opened."""
@@ -32,27 +38,22 @@ class Holds:
         for event, _ in self._expected.values():
             event.set()
 
-    async def until(self, event: asyncio.Event) -> None:
+    async def until(self, event: asyncio.Event, room: Room) -> None:
         """Wait for an event, for a bounded time and in bounded number."""
-        if event.is_set() or self.draining or self._held >= self._settings.max_waiting:
+        if event.is_set() or self.draining or not room.enter():
             return
-        self._held += 1
         try:
             await asyncio.wait_for(event.wait(), self._settings.hold_s)
         except TimeoutError:
             pass
         finally:
-            self._held -= 1
+            room.leave()
 
     async def until_opened(self, playback_id: str) -> None:
         """Wait until a session of this playback id opens."""
-        event, waiting = self._expected.get(playback_id) or (asyncio.Event(), 0)
-        self._expected[playback_id] = (event, waiting + 1)
+        event, room = self._expected.setdefault(playback_id, (asyncio.Event(), self.livestream_room()))
         try:
-            await self.until(event)
+            await self.until(event, room)
         finally:
-            event, waiting = self._expected[playback_id]
-            if waiting > 1:
-                self._expected[playback_id] = (event, waiting - 1)
-            else:
-                del self._expected[playback_id]
+            if room.taken == 0:
+                self._expected.pop(playback_id, None)

@@ -14,7 +14,6 @@ from headwater.pipeline.origin.ranges import conditional
 from headwater.pipeline.origin.rendition import Rendition
 from headwater.pipeline.origin.request import Request
 from headwater.pipeline.origin.response import BUSY, FULL, NOT_FOUND, Answer, Pending, Response
-from headwater.pipeline.origin.settings import OriginSettings
 
 log = logging.getLogger("headwater.origin")
 
@@ -22,15 +21,14 @@ log = logging.getLogger("headwater.origin")
 class LiveMedia:
     """Answers requests for `p<n>.m4s` and `<msn>.m4s` of renditions that are known."""
 
-    def __init__(self, settings: OriginSettings, holds: Holds, library: Library) -> None:
-        self._settings = settings
+    def __init__(self, holds: Holds, library: Library) -> None:
         self._holds = holds
         self._library = library
 
     def answer(self, request: Request, program: LiveProgram, rendition: Rendition, name: str) -> Answer | None:
         """A part that is hinted or on disk, or a segment; None: the recording may know."""
         if name == rendition.next_part and not rendition.ended:
-            return self._hinted(rendition)
+            return self._hinted(program, rendition)
         stem, _, extension = name.rpartition(".")
         if extension != "m4s":
             return None
@@ -48,13 +46,13 @@ class LiveMedia:
             return conditional(request, response)
         return self._from_disk(request, program, rendition, name, found.extents) if found.recorded else NOT_FOUND
 
-    def _hinted(self, rendition: Rendition) -> Answer:
+    def _hinted(self, program: LiveProgram, rendition: Rendition) -> Answer:
         """The part that EXT-X-PRELOAD-HINT names: sent when it is whole (RFC 8216bis, 6.2.6)."""
         if self._holds.draining:
             return BUSY
-        if len(rendition.hinted) >= self._settings.max_waiting:
+        if not program.room.enter():
             return FULL
-        pending = Pending(time.monotonic() + 3 * max(1, rendition.target_duration_s))
+        pending = Pending(time.monotonic() + 3 * max(1, rendition.target_duration_s), program.room.leave)
         rendition.hinted.append(pending)
         return pending
 

@@ -11,15 +11,13 @@ from headwater.pipeline.origin.ranges import conditional
 from headwater.pipeline.origin.rendition import Rendition
 from headwater.pipeline.origin.request import Request, accepts_gzip
 from headwater.pipeline.origin.response import BUSY, FULL, NOT_YET, Answer, Pending, Response, plain
-from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.origin.viewer import ViewerKeys
 
 
 class LivePlaylists:
     """Answers requests for `live.m3u8` of renditions that are known."""
 
-    def __init__(self, settings: OriginSettings, holds: Holds, keys: ViewerKeys) -> None:
-        self._settings = settings
+    def __init__(self, holds: Holds, keys: ViewerKeys) -> None:
         self._holds = holds
         self._keys = keys
 
@@ -46,13 +44,18 @@ class LivePlaylists:
             return too_far(rendition)
         if self._holds.draining:
             return BUSY
-        if len(rendition.waiting) >= self._settings.max_waiting:
+        room, views = program.room, program.views
+        if not room.enter():
             return FULL
-        views = program.views
         views.hold(view, now)
+
+        def release() -> None:
+            room.leave()
+            views.release(view, time.monotonic())
+
         pending = Pending(
             now + 3 * rendition.target_duration_s,
-            lambda: views.release(view, time.monotonic()),
+            release,
             msn=msn,
             part=part,
             skip=skip,
@@ -64,7 +67,7 @@ class LivePlaylists:
     async def _first(self, request: Request, program: LiveProgram, rendition: Rendition) -> Response:
         """The first playlist, for a client that came before it. Blocking directives are answered by what there is: it
         has just begun."""
-        await self._holds.until(program.ready)
+        await self._holds.until(program.ready, program.room)
         if not rendition.playable:
             return NOT_YET
         answer = rendition.playlist(skip=False, blocking=False, compressed=accepts_gzip(request))

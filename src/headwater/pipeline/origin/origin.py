@@ -72,8 +72,8 @@ class Origin:
         self._holds = holds = Holds(settings)
         self._library = library = Library(data_dir, settings.read_threads)
         keys = ViewerKeys()
-        self._playlist = LivePlaylists(settings, holds, keys).answer
-        self._live = LiveMedia(settings, holds, library)
+        self._playlist = LivePlaylists(holds, keys).answer
+        self._live = LiveMedia(holds, library)
         self._recorded = RecordedMedia(directory, library, keys)
         self._entry = Entry(programs, directory, library, holds, keys)
         self._about = About(programs, directory, thumbnail)
@@ -84,7 +84,7 @@ class Origin:
 
     def open(self, info: PlaybackInfo, session_id: str, *, recorder: RecordingReader | None) -> LiveProgram:
         """A session begins: from now on its playlists are waited for."""
-        program = LiveProgram(self._programs, self.settings, info, session_id, recorder)
+        program = LiveProgram(self._programs, self.settings, self._holds.livestream_room(), info, session_id, recorder)
         self._programs.add(program)
         self._holds.opened(info.playback_id)
         if self._sweeper is None:

@@ -16,6 +16,7 @@ from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.recorded import RecordedProgram
 from headwater.pipeline.origin.rendition import Rendition
 from headwater.pipeline.origin.response import Response, media_response, plain
+from headwater.pipeline.origin.room import Room
 from headwater.pipeline.origin.segment import Segment
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.origin.views import ViewLedger
@@ -34,6 +35,7 @@ class LiveProgram:
         ready: Set once the first playlists can be shown.
         ended: The session is over; the playlists say ENDLIST.
         views: Who watches it.
+        room: For those who wait for what comes next.
         so_far: When the index of its recording was last read (monotonic seconds), and the index.
     """
 
@@ -41,6 +43,7 @@ class LiveProgram:
         self,
         programs: Programs,
         settings: OriginSettings,
+        room: Room,
         info: PlaybackInfo,
         session_id: str,
         recorder: RecordingReader | None,
@@ -54,6 +57,7 @@ class LiveProgram:
         self.ended_at = 0.0
         self.views = ViewLedger(6.0, settings.max_views)
         self.so_far: tuple[float, RecordedProgram] | None = None
+        self.room = room
         self._programs = programs
         self._settings = settings
         self._base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
