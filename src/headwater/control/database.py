@@ -5,8 +5,9 @@ a committed transaction survives `kill -9` and power loss (https://www.sqlite.or
 NORMAL survives only the former, EXTRA adds nothing in WAL mode. PostgreSQL does the same with its default
 `synchronous_commit = on`.
 
-Writers of one process queue up in an asyncio lock where the database is SQLite, which has one writer at a time: its own
-busy handler polls, and blocks a thread meanwhile. Other processes (migrations, the command line) meet at that handler.
+Writers of one process queue up before they take a connection, so that whoever floods the API with writes leaves
+connections to those who read, viewers above all. SQLite has one writer at a time: its own busy handler polls, and
+blocks a thread meanwhile. Other processes (migrations, the command line) meet at that handler.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ SQLITE_BUSY_TIMEOUT_MS = 10_000
 
 POOL_SIZE = 5
 """Connections of one process. The API's requests hold one for about a millisecond each."""
+
+POSTGRES_WRITERS = 3
+"""Writers at once where the database takes several; the rest of the pool is for readers."""
 
 MIGRATION_LOCK = 0x4845_4144
 """PostgreSQL advisory lock ("HEAD") under which one of several starting processes migrates."""
@@ -54,7 +58,7 @@ class Database:
         self.engine = engine
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self._writers = asyncio.Lock() if self.is_sqlite else None
+        self._writers = asyncio.Semaphore(1 if self.is_sqlite else POSTGRES_WRITERS)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -73,8 +77,7 @@ class Database:
         Raises:
             DatabaseAway: there is no connection.
         """
-        turn: AbstractAsyncContextManager[Any] = self._writers if self._writers is not None else nullcontext()
-        async with turn, self._connection() as conn:
+        async with self._writers, self._connection() as conn:
             await conn.execution_options(headwater_write=True)
             async with conn.begin():
                 yield conn

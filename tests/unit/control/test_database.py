@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from headwater.control import Addresses, ControlPlane, ControlSettings
-from headwater.control.database import Database, open_database
+from headwater.control.database import POOL_SIZE, Database, open_database
 from headwater.control.history import Recovered, recover
 from headwater.control.repository import sessions
 from headwater.control.repository.sessions import SessionRow
@@ -206,6 +206,25 @@ class TestCrash:
             async with database.read() as conn:
                 assert (await conn.execute(text("SELECT count(*) FROM accounts"))).scalar_one() == 40
         finally:
+            await database.close()
+
+    async def test_writers_leave_connections_to_readers(self, tmp_path: Path, database_url: str | None) -> None:
+        """However many want to write, and however long that takes."""
+        database = await open_database(database_url, tmp_path)
+        written = asyncio.Event()
+
+        async def write() -> None:
+            async with database.write():
+                await written.wait()
+
+        writers = [asyncio.create_task(write()) for _ in range(POOL_SIZE + 1)]
+        try:
+            await asyncio.sleep(0)
+            async with asyncio.timeout(10), database.read() as conn:
+                assert (await conn.execute(text("SELECT count(*) FROM accounts"))).scalar_one() == 0
+        finally:
+            written.set()
+            await asyncio.gather(*writers)
             await database.close()
 
     async def test_other_processes_writing_in_between(self, tmp_path: Path, database_url: str | None) -> None:

@@ -18,8 +18,10 @@ from headwater.control.settings import ControlSettings
 TOKEN_LENGTH_LIMIT = 256
 """Characters of a token that are looked at; ours have 46."""
 
-CACHE_TTL_S = 1.0
-CACHE_LIMIT = 10_000
+APPS_TTL_S = 3600.0
+"""How long it is remembered that an account has an app: that stays true, as apps are never deleted."""
+
+APPS_LIMIT = 10_000
 
 UNAUTHENTICATED = {"WWW-Authenticate": 'Bearer realm="headwater"'}
 
@@ -33,7 +35,7 @@ class Authenticator:
         self._database = database
         self._clock = clock
         self._tokens: Lookup[TokenRow] = Lookup(self._load, clock=clock)
-        self._apps: TtlCache[tuple[str, str], None] = TtlCache(CACHE_TTL_S, CACHE_LIMIT)
+        self._apps: TtlCache[tuple[str, str], None] = TtlCache(APPS_TTL_S, APPS_LIMIT)
         self._requests = RateLimit(settings.requests_per_s, settings.requests_burst)
         self._failures = RateLimit(settings.failed_auth_per_s, settings.failed_auth_burst)
 
@@ -92,7 +94,7 @@ class Authenticator:
             raise ApiError(404, "The app was not found")
 
     async def _has_app(self, account_id: str, app_id: str) -> bool:
-        """Whether the account has the app; it stays true, as apps are never deleted."""
+        """Whether the account has the app."""
         if self._apps.get((account_id, app_id), self._clock()) is not None:
             return True
         async with self._database.read() as conn:
