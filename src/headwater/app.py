@@ -77,6 +77,9 @@ class PipelineDirectory:
             return None
         return PlaybackInfo(found.livestream_id, found.playback_id, found.name, found.disabled, found.recording)
 
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        return await self._playbacks.recording(playback_id, session)
+
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain.

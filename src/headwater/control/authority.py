@@ -19,6 +19,9 @@ from headwater.control.repository.livestreams import BAD_KEY, DISABLED, ENDED, K
 from headwater.control.settings import ControlSettings
 from headwater.errors import PublishRefused
 
+SESSION_DIGITS = 12
+"""Of a session's id in the URLs of its media."""
+
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -123,10 +126,12 @@ class Playbacks:
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._lookup: Lookup[Playback] = Lookup(self._load, clock=clock)
+        self._recordings: Lookup[str] = Lookup(self._load_recordings, clock=clock)
 
     def forget(self) -> None:
         """Something has changed: look again."""
         self._lookup.forget()
+        self._recordings.forget()
 
     async def playback(self, playback_id: str) -> Playback | None:
         """The livestream of a playback id, or None."""
@@ -141,3 +146,17 @@ class Playbacks:
             playback_id: Playback(row.id, row.playback_id, row.name or "", row.disabled, row.recording)
             for playback_id, row in rows.items()
         }
+
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        """The recording of an ended session, by the first 12 hex digits of its id: its path below the data folder."""
+        if len(playback_id) != PLAYBACK_ID_LENGTH or len(session) != SESSION_DIGITS:
+            return None
+        if not _HEX.issuperset(playback_id) or not _HEX.issuperset(session):
+            return None
+        return await self._recordings.get(playback_id + session)
+
+    async def _load_recordings(self, keys: Sequence[str]) -> Mapping[str, str]:
+        names = [(key[:PLAYBACK_ID_LENGTH], f"{key[-SESSION_DIGITS:-4]}-{key[-4:]}") for key in keys]
+        async with self._database.read() as conn:
+            found = await livestreams.find_recordings(conn, names)
+        return {playback_id + session.replace("-", ""): path for (playback_id, session), path in found.items()}

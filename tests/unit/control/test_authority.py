@@ -119,6 +119,26 @@ class TestPlaybacks:
         assert after is not None
         assert after.recording == "2.mp4"
 
+    async def test_every_sessions_recording_is_found(self, any_api: Api) -> None:
+        """By the beginning of its id, below its own livestream only, while that is there."""
+        created, other = await any_api.create(), await any_api.create()
+        playback_id, others = (which["playback_url"].split("/")[3] for which in (created, other))
+        names = {}
+        for recording in ("1.mp4", None, "2.mp4"):
+            opened = await any_api.broadcasts.publish(created["stream_key"])
+            names[recording] = opened.session_id.replace("-", "")[:12]
+            assert await any_api.plane.playbacks.recording(playback_id, names[recording]) is None, "it runs"
+            any_api.broadcasts.progress(created["id"], 0.002, 0)
+            any_api.broadcasts.close(created["id"], recording=recording)
+            assert await any_api.plane.settle()
+        playbacks = any_api.plane.playbacks
+        found = await asyncio.gather(*(playbacks.recording(playback_id, name) for name in names.values()))
+        assert found == ["1.mp4", None, "2.mp4"]
+        for known, name in ((others, names["1.mp4"]), (playback_id, "0" * 12), (playback_id, "x" * 12), ("", "")):
+            assert await playbacks.recording(known, name) is None
+        await any_api.call("DELETE", f"/livestreams/{created['id']}")
+        assert await playbacks.recording(playback_id, names["1.mp4"]) is None
+
     @pytest.mark.parametrize("playback_id", ["", "x", "F" * 32, "g" * 32, "é" * 32, "\0" * 32, "../" * 12, "a" * 33])
     async def test_what_is_no_id_costs_nothing(self, api: Api, counting: Counting, playback_id: str) -> None:
         playbacks = Playbacks(counting)  # type: ignore[arg-type]

@@ -28,9 +28,13 @@ class Listing:
 
     def __init__(self) -> None:
         self.info: PlaybackInfo | None = PlaybackInfo("livestream", PLAYBACK_ID, "test", False, None)
+        self.recordings: dict[str, str] = {}  # by the session's name
 
     async def playback(self, playback_id: str) -> PlaybackInfo | None:
         return self.info if self.info is not None and playback_id == self.info.playback_id else None
+
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        return self.recordings.get(session) if await self.playback(playback_id) is not None else None
 
 
 class Feed:

@@ -13,6 +13,7 @@ import pytest
 from headwater.media.cmaf import Output, Playable
 from headwater.pipeline.origin import Origin, OriginSettings
 from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.origin.paths import session_name
 from headwater.pipeline.origin.program import LiveProgram
 from headwater.pipeline.origin.response import Pending, Response
 from headwater.pipeline.recorder import DiskWriter, SessionRecorder
@@ -50,6 +51,7 @@ class Session:
         assert recording is not None and self.listing.info is not None
         self.program.end(recording)
         self.listing.info = replace(self.listing.info, recording="session.mp4")
+        self.listing.recordings[session_name(SESSION_ID)] = "session.mp4"
 
     async def get(self, target: str, **headers: str) -> Response:
         answer = self.origin.respond(Ask(target, **headers))
@@ -119,6 +121,81 @@ async def test_an_ended_session_goes_on_playing(session: Session) -> None:
     assert part.status == 206 and part.body == session.script.segments[VIDEO, 100][10:20]
     for name in ("v0/99.m4s", "v0/00100.m4s", "v0/init7.mp4", "v0/initx.mp4", "v1/dvr.m3u8", "v0/x.m4s"):
         assert (await session.get(f"{BASE}/{name}")).status == 404, name
+
+
+NEWER = "99999999-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize("newer_is", ["live", "recorded"])
+async def test_an_older_sessions_recording_goes_on_playing(session: Session, newer_is: str) -> None:
+    """By its own URL, whatever came after it: as long as the recording exists."""
+    await session.end()
+    session.origin.sweep(session.program.ended_at + 100)
+    info = session.listing.info
+    assert info is not None
+    if newer_is == "recorded":
+        session.listing.info = replace(info, recording="newer.mp4")
+    else:
+        session.origin.open(info, NEWER, recorder=None)
+    for name in (session_name(SESSION_ID), SESSION_ID):
+        url = f"/{PLAYBACK_ID}/{name}/manifest/video.m3u8"
+        multivariant = m3u8.loads(await session.text(url), uri=f"http://test{url}")
+        playlist_url = multivariant.playlists[0].absolute_uri.removeprefix("http://test")
+        assert playlist_url == f"{BASE}/v0/dvr.m3u8"
+    playlist = m3u8.loads(await session.text(playlist_url))
+    assert playlist.is_endlist and len(playlist.segments) == 12
+    for segment in playlist.segments:
+        media = await session.get(f"{BASE}/v0/{segment.uri}")
+        assert media.body == session.script.segments[VIDEO, int(segment.uri[:3])]
+    assert (await session.get(f"{BASE}/v0/init0.mp4")).body == init(VIDEO).data
+
+
+async def test_a_sessions_own_url_plays_it_live_too(session: Session) -> None:
+    await session.on_disk()
+    url = f"/{PLAYBACK_ID}/{SESSION_ID}/manifest/video.m3u8"
+    for query, name in (("", "live.m3u8"), ("?dvrEnabled=true", "dvr.m3u8")):
+        multivariant = m3u8.loads(await session.text(url + query), uri=f"http://test{url}")
+        target = multivariant.playlists[0].absolute_uri.removeprefix("http://test")
+        assert target.startswith(f"{BASE}/v0/{name}?s=")
+        assert "#EXTINF" in await session.text(target)
+
+
+@pytest.mark.parametrize("name", ["x", NEWER, "0" * 12, session_name(SESSION_ID)[:-1], ""])
+async def test_sessions_that_are_not_there_are_not_found(session: Session, name: str) -> None:
+    await session.end()
+    session.origin.sweep(session.program.ended_at + 100)
+    for path in ("manifest/video.m3u8", "v0/dvr.m3u8", "v0/100.m4s"):
+        assert (await session.get(f"/{PLAYBACK_ID}/{name}/{path}")).status == 404
+
+
+async def test_who_may_not_watch_gets_no_session(session: Session) -> None:
+    """Neither while it runs nor its recording."""
+    info = session.listing.info
+    assert info is not None
+    session.listing.info = replace(info, disabled=True)
+    url = f"/{PLAYBACK_ID}/{SESSION_ID}/manifest/video.m3u8"
+    assert (await session.get(url)).status == 404
+    await session.end()
+    session.origin.sweep(session.program.ended_at + 100)
+    assert (await session.get(url)).status == 404
+    assert (await session.get(f"{BASE}/v0/dvr.m3u8")).status == 404
+
+
+async def test_indexes_in_memory_are_bounded(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    await session.end()
+    session.origin.sweep(session.program.ended_at + 100)
+    library = session.origin._library
+    await session.get(f"{BASE}/v0/dvr.m3u8")
+    size = next(iter(library._recordings.values())).size
+    for name, limit in (("CACHED_RECORDINGS", 3), ("CACHED_SEGMENTS", 3 * size)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"headwater.pipeline.origin.library.{name}", limit)
+            for number in range(6):
+                link = session.folder / f"{name}{number}.mp4"
+                for path in session.folder.glob("session*"):
+                    path.with_name(path.name.replace("session", f"{name}{number}", 1)).hardlink_to(path)
+                await library.recorded(link.name)
+            assert len(library._recordings) == 3
 
 
 async def test_a_track_that_came_late_counts_discontinuities_like_the_others(session: Session) -> None:

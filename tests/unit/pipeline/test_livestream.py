@@ -63,6 +63,9 @@ class Keys:
     async def playback(self, playback_id: str) -> PlaybackInfo | None:
         return None
 
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        return None
+
 
 class FakePublisher:
     def __init__(self) -> None:

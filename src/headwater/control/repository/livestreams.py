@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_playback_id, new_stream_key, new_uuid, secret_hash
@@ -161,6 +161,22 @@ async def find_by_playback_ids(conn: AsyncConnection, playback_ids: Sequence[str
     query = select(columns.id, columns.playback_id, columns.name, columns.disabled, recording)
     query = query.where(columns.playback_id.in_(playback_ids), _THERE)
     return {row.playback_id: PlaybackRow(*row) for row in await conn.execute(query)}
+
+
+SESSION_NAME_LENGTH = 13
+"""Of a session's id, with its dash: as much as the URLs of its media have."""
+
+
+async def find_recordings(conn: AsyncConnection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Recordings of ended sessions, by (playback id, first `SESSION_NAME_LENGTH` of the session's id)."""
+    sessions, columns = livestream_sessions.c, livestreams.c
+    name = func.substr(sessions.id, 1, SESSION_NAME_LENGTH)
+    query = select(columns.playback_id, name, sessions.recording)
+    query = query.join(livestreams, columns.id == sessions.livestream_id)
+    query = query.where(columns.playback_id.in_([playback_id for playback_id, _ in names]), _THERE)
+    query = query.where(name.in_([session for _, session in names]))
+    query = query.where(sessions.recording.is_not(None), sessions.stopped_ms.is_not(None))
+    return {(playback_id, session): recording for playback_id, session, recording in await conn.execute(query)}
 
 
 async def active_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str) -> LivestreamRow | None:

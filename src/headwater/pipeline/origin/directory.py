@@ -24,10 +24,13 @@ class PlaybackInfo:
 
 
 class Directory(Protocol):
-    """Looks playback ids up; answers are allowed to be a second old."""
+    """Looks playback ids and recordings up; answers are allowed to be a second old."""
 
     async def playback(self, playback_id: str) -> PlaybackInfo | None:
         """The livestream of a playback id, or None."""
+
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        """The recording of one of its ended sessions, by the session's name in URLs: its path below the data folder."""
 
 
 async def watchable(directory: Directory, playback_id: str) -> PlaybackInfo | None:
@@ -37,3 +40,10 @@ async def watchable(directory: Directory, playback_id: str) -> PlaybackInfo | No
     """
     info = await asyncio.shield(directory.playback(playback_id))
     return None if info is None or info.disabled else info
+
+
+async def recording_of(directory: Directory, playback_id: str, session: str) -> str | None:
+    """The recording of an ended session that may be watched."""
+    if await watchable(directory, playback_id) is None:
+        return None
+    return await asyncio.shield(directory.recording(playback_id, session))

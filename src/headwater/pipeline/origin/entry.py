@@ -1,4 +1,9 @@
-"""Where viewers come in: `/<playback id>/manifest/video.m3u8`, the multivariant playlist of the newest session."""
+"""Where viewers come in: the multivariant playlist of the newest session, or of a certain one.
+
+`/<playback id>/manifest/video.m3u8` is the livestream: what runs, else the newest recording. What a session's recording
+is called for good is `/<playback id>/<session>/manifest/video.m3u8`, by the session's id as the API gives it or by its
+first 12 hex digits.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,11 @@ import gzip
 import logging
 
 from headwater.errors import HeadwaterError
-from headwater.pipeline.origin.directory import Directory, PlaybackInfo, watchable
+from headwater.pipeline.origin.directory import Directory, recording_of, watchable
 from headwater.pipeline.origin.holds import Holds
 from headwater.pipeline.origin.library import Library
 from headwater.pipeline.origin.paths import session_name
+from headwater.pipeline.origin.program import LiveProgram
 from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.request import Request, accepts_gzip, query_value
 from headwater.pipeline.origin.response import NOT_FOUND, NOT_YET, PLAYLIST, Response
@@ -39,27 +45,42 @@ class Entry:
             return NOT_FOUND
         program = self._programs.newest.get(playback_id)
         if (program is None or program.ended) and info.recording is not None:
-            return await self._recorded(request, info)
+            return await self._recorded(request, info.recording, "../")
         if program is None:
             await self._holds.until_opened(playback_id)
             program = self._programs.newest.get(playback_id)
             if program is None:
                 return NOT_YET
+        return await self._live(request, program, "../")
+
+    async def session(self, request: Request, playback_id: str, session: str) -> Response:
+        """A session by its id: while it runs, and its recording for as long as that exists."""
+        name = session_name(session)
+        program = self._programs.sessions.get((playback_id, name))
+        path = None
+        if program is None or program.ended:
+            path = await recording_of(self._directory, playback_id, name)
+        if path is not None:
+            return await self._recorded(request, path, "../../")
+        if program is None or await watchable(self._directory, playback_id) is None:
+            return NOT_FOUND
+        return await self._live(request, program, "../../")
+
+    async def _live(self, request: Request, program: LiveProgram, base: str) -> Response:
         await self._holds.until(program.ready, program.room)
         if not any(rendition.playable for rendition in program.renditions.values()):
             return NOT_YET
         dvr = program.recorder is not None and wants_dvr(request.query)
-        return multivariant_response(request, program.multivariant(self._keys.new(), dvr=dvr), live=True)
+        return multivariant_response(request, program.multivariant(self._keys.new(), base, dvr=dvr), live=True)
 
-    async def _recorded(self, request: Request, info: PlaybackInfo) -> Response:
-        assert info.recording is not None
+    async def _recorded(self, request: Request, path: str, base: str) -> Response:
         try:
-            recorded = await self._library.recorded(info.recording)
+            recorded = await self._library.recorded(path)
         except HeadwaterError as error:
-            log.error("the recording %s cannot be played: %s", info.recording, error)
+            log.error("the recording %s cannot be played: %s", path, error)
             return NOT_FOUND
         name = session_name(recorded.recording.session_id)
-        return multivariant_response(request, recorded.multivariant(f"../{name}/", "dvr.m3u8"), live=False)
+        return multivariant_response(request, recorded.multivariant(f"{base}{name}/", "dvr.m3u8"), live=False)
 
 
 def wants_dvr(query: bytes) -> bool:

@@ -22,7 +22,10 @@ from headwater.pipeline.recorder.recording import RecordingReader
 T = TypeVar("T")
 
 CACHED_RECORDINGS = 16
-"""Indexes of recordings kept in memory: an hour of two tracks is about 1 MB."""
+"""Indexes of recordings kept in memory, at most."""
+
+CACHED_SEGMENTS = 200_000
+"""Segments in all of those: an hour of two tracks has 3,600, some 1 MB. One at least is kept, however long."""
 
 CACHED_MEDIA_BYTES = 32 << 20
 """Media that was read from disk and is kept: viewers of one recording or DVR window ask for the same segments."""
@@ -55,11 +58,16 @@ class Library:
             path = self._data_dir / relative
             known = await self._shared(relative, lambda: RecordedProgram(RecordingFile(path).recording()))
             self._recordings[relative] = known
-            while len(self._recordings) > CACHED_RECORDINGS:
-                self._recordings.popitem(last=False)
+            self._forget_oldest()
         if relative in self._recordings:
             self._recordings.move_to_end(relative)
         return known
+
+    def _forget_oldest(self) -> None:
+        known = self._recordings
+        segments = sum(recorded.size for recorded in known.values())
+        while len(known) > 1 and (len(known) > CACHED_RECORDINGS or segments > CACHED_SEGMENTS):
+            segments -= known.popitem(last=False)[1].size
 
     async def so_far(self, program: LiveProgram, recorder: RecordingReader) -> RecordedProgram:
         """The index of a running session, about a second old at most.

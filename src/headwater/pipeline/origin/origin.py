@@ -4,6 +4,7 @@ request ─► in memory? ──► media (a whole response), LivePlaylists (now
               │no
               ▼
 /<playback id>/manifest/video.m3u8          Entry: the multivariant playlist (`?dvrEnabled=true`: the whole session)
+/<playback id>/<session>/manifest/video.m3u8   Entry: that of one session, for as long as its recording exists
 /<playback id>/<session>/<v0|a0>/
                    live.m3u8                LivePlaylists: the low-latency media playlist
                    p<n>.m4s, <msn>.m4s      LiveMedia: a part that is hinted or on disk, a segment
@@ -163,6 +164,8 @@ class Origin:
             return self._entry.answer(request, playback_id)
         if len(names) == 1:
             return self._about.answer(playback_id, names[0])
+        if len(names) == 3 and names[1:] == ["manifest", "video.m3u8"]:
+            return self._entry.session(request, playback_id, names[0])
         if len(names) == 3:
             return self._session_file(request, playback_id, names[0], names[1], names[2])
         return NOT_FOUND

@@ -65,7 +65,7 @@ class LiveProgram:
         self._part_target_s = 0.0
         self._discontinuity = 0
         self._discontinuity_msn = 0
-        self._multivariant: dict[bool, str] = {}
+        self._multivariant: dict[tuple[str, bool], str] = {}
 
     # -- media comes in -----------------------------------------------------------------------------------------
 
@@ -237,15 +237,20 @@ class LiveProgram:
     def _reports(self, me: Rendition) -> Iterator[str]:
         return (other.report for other in self.renditions.values() if other is not me and other.playable)
 
-    def multivariant(self, view: str, *, dvr: bool) -> str:
-        """The multivariant playlist for a viewing session; `dvr`: of the whole session so far."""
-        text = self._multivariant.get(dvr)
+    def multivariant(self, view: str, base: str, *, dvr: bool) -> str:
+        """The multivariant playlist for a viewing session.
+
+        Args:
+            base: From its URL to that of the playback id.
+            dvr: Of the whole session so far.
+        """
+        text = self._multivariant.get((base, dvr))
         if text is None:
             name = session_name(self.session_id)
             kind = "dvr" if dvr else "live"
-            text = self._multivariant[dvr] = multivariant_of(
+            text = self._multivariant[base, dvr] = multivariant_of(
                 [(r.name, r.track, r.peak_bps, r.average_bps) for r in self._listed()],
-                f"../{name}/",
+                f"{base}{name}/",
                 f"{kind}.m3u8?s=@",
             )
         return text.replace("?s=@", f"?s={view}")

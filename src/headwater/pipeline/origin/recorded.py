@@ -15,7 +15,11 @@ GZIP_LEVEL = 5
 
 
 class RecordedProgram:
-    """A recording's tracks by their URL names, with everything that playlists say of them."""
+    """A recording's tracks by their URL names, with everything that playlists say of them.
+
+    Attributes:
+        size: Segments of all tracks.
+    """
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -24,6 +28,7 @@ class RecordedProgram:
             kind = "v" if _newest(track).track.is_video else "a"
             number = sum(name[0] == kind for name in self.tracks)
             self.tracks[f"{kind}{number}"] = track
+        self.size = sum(len(track.segments) for track in recording.tracks)
         self._by_msn: dict[str, dict[int, RecordedSegment]] = {}
         self._playlists: dict[tuple[str, bool], Response] = {}
         self._discontinuities = {s.msn for t in recording.tracks for s in t.segments if s.discontinuity}

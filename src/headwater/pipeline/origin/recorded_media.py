@@ -6,7 +6,7 @@ import logging
 import time
 
 from headwater.errors import HeadwaterError
-from headwater.pipeline.origin.directory import Directory, watchable
+from headwater.pipeline.origin.directory import Directory, recording_of
 from headwater.pipeline.origin.library import Library
 from headwater.pipeline.origin.paths import number_of, session_name
 from headwater.pipeline.origin.program import LiveProgram
@@ -38,7 +38,7 @@ class RecordedMedia:
         name: str,
         program: LiveProgram | None,
     ) -> Response:
-        """A playlist, init segment or segment from disk: of a running session, or of the newest ended one."""
+        """A playlist, init segment or segment from disk: of a running session, or of one that has ended."""
         try:
             if program is not None and program.recorder is not None and not program.ended:
                 if name == "dvr.m3u8":
@@ -46,10 +46,10 @@ class RecordedMedia:
                 reader: RecordingReader = program.recorder
                 recorded = await self._library.so_far(program, reader)
             else:
-                info = await watchable(self._directory, playback_id)
-                if info is None or info.recording is None:
+                path = await recording_of(self._directory, playback_id, session)
+                if path is None:
                     return NOT_FOUND
-                recorded = await self._library.recorded(info.recording)
+                recorded = await self._library.recorded(path)
                 if session_name(recorded.recording.session_id) != session:
                     return NOT_FOUND
                 reader = RecordingFile(recorded.recording.path)
