@@ -50,6 +50,13 @@ class TestRouting:
         assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
         refused(await api.http.options(api.app + "/livestreams"), 405)
 
+    @pytest.mark.parametrize("method", ["FOO", "PROPFIND", "TRACE", "X" * 1000])
+    async def test_methods_that_nobody_knows(self, api: Api, method: str) -> None:
+        for path in (api.app + "/livestreams", "/openapi.json", "/docs"):
+            response = await api.http.request(method, path)
+            refused(response, 405)
+            assert "GET" in response.headers["allow"]
+
     async def test_head_is_get_without_the_body(self, api: Api) -> None:
         get = await api.http.get(api.app + "/livestreams")
         head = await api.http.head(api.app + "/livestreams")
@@ -163,6 +170,37 @@ class TestCrossing:
         for account in (other[0], "f" * 32):
             path = f"/accounts/{account}/realtime/kit/{any_api.credentials.app_id}/livestreams"
             refused(await any_api.http.get(path), 403)
+
+    async def test_another_account_by_every_operation(self, any_api: Api) -> None:
+        """Whoever is of another account finds nothing of ours, and changes nothing, by its own paths or by ours."""
+        created = await any_api.create("ours")
+        broadcast = await any_api.broadcasts.publish(created["stream_key"])
+        meeting = (await any_api.call("POST", "/meetings", json={"title": "ours"}))["data"]
+        (token,) = (await any_api.http.get(any_api.account + "/tokens")).json()["data"]
+        account_id, app_id, secret = await _account_with_token(any_api)
+        ids = {
+            "livestream_id": created["id"],
+            "session_id": broadcast.session_id,
+            "meeting_id": meeting["id"],
+            "token_id": token["id"],
+        }
+        before = (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"]
+        ours, theirs = any_api.credentials, {"account_id": account_id, "app_id": app_id}
+        for operation in OPERATIONS:
+            body = {"json": {"name": "x", "disabled": True}} if operation.body is not None else {}
+            headers = {"Authorization": f"Bearer {secret}"}
+            our_path = operation.path.format(account_id=ours.account_id, app_id=ours.app_id, **ids)
+            refused(await any_api.http.request(operation.method, our_path, headers=headers, **body), 403)
+            if "{app_id}" in operation.path:
+                mixed = operation.path.format(account_id=account_id, app_id=ours.app_id, **ids)
+                refused(await any_api.http.request(operation.method, mixed, headers=headers, **body), 404)
+            path = operation.path.format(**theirs, **ids)
+            response = await any_api.http.request(operation.method, path, headers=headers, **body)
+            if any(f"{{{name}}}" in operation.path for name in ids):
+                refused(response, 404)
+            assert not [word for word in (*ids.values(), created["stream_key"], "ours") if word in response.text]
+        assert (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"] == before
+        assert any_api.broadcasts.open != {}
 
     async def test_another_accounts_app_does_not_exist(self, any_api: Api) -> None:
         created = await any_api.create()

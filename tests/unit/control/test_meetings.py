@@ -207,3 +207,16 @@ async def test_apps(any_api: Api) -> None:
     for body in ({}, {"name": ""}, {"name": None}, {"name": "a\nb"}):
         refused(await any_api.http.post(any_api.account + "/apps", json=body), 400)
     refused(await any_api.http.post(any_api.account + "/apps"), 400)
+
+
+async def test_where_a_meeting_is_sent_is_for_those_who_may_publish(any_api: Api) -> None:
+    """The RTMP URL of another service ends in a stream key."""
+    config = {"live_streaming_config": {"rtmp_url": "rtmp://elsewhere.example/live/the-key"}, "file_name_prefix": "x"}
+    made = (await any_api.call("POST", "/meetings", json={"recording_config": config}))["data"]
+    assert made["recording_config"] == config
+    headers = {"Authorization": f"Bearer {await any_api.new_token('read')}"}
+    for path in ("/meetings", f"/meetings/{made['id']}"):
+        shown = await any_api.http.get(any_api.app + path, headers=headers)
+        assert "the-key" not in shown.text
+        assert '"file_name_prefix":"x"' in shown.text
+    assert (await any_api.call("GET", f"/meetings/{made['id']}"))["data"] == made

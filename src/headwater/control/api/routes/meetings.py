@@ -38,12 +38,12 @@ async def create(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
     values = _checked(call.body)
     async with call.service.database.write() as conn:
         row = await meetings.create(conn, call.app_id, **_columns(values), now_ms=call.now_ms)
-    return Answer(_meeting(row))
+    return Answer(_meeting(call, row))
 
 
 async def show(call: Call[NoQuery, None]) -> Answer[Meeting]:
     async with call.service.database.read() as conn:
-        return Answer(_meeting(await _get(conn, call)))
+        return Answer(_meeting(call, await _get(conn, call)))
 
 
 async def list_all(call: Call[ListMeetings, None]) -> Page[Meeting]:
@@ -64,7 +64,7 @@ async def list_all(call: Call[ListMeetings, None]) -> Page[Meeting]:
             offset=offset,
             limit=limit,
         )
-    return Page([_meeting(row) for row in rows], paging(total, offset, len(rows)))
+    return Page([_meeting(call, row) for row in rows], paging(total, offset, len(rows)))
 
 
 async def update(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
@@ -82,7 +82,7 @@ async def _change(call: Call[NoQuery, MeetingBody], *, replace: bool) -> Answer[
         before = {} if replace else {"title": row.title, "status": row.status, **msgspec.json.decode(row.settings)}
         await meetings.update(conn, row.id, **_columns({**before, **values}), now_ms=call.now_ms)
         row = await _get(conn, call)
-    return Answer(_meeting(row))
+    return Answer(_meeting(call, row))
 
 
 def _checked(body: MeetingBody) -> dict[str, Any]:
@@ -98,9 +98,12 @@ def _columns(values: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "status": status, "settings": msgspec.json.encode(kept).decode()}
 
 
-def _meeting(row: MeetingRow) -> Meeting:
+def _meeting(call: AnyCall, row: MeetingRow) -> Meeting:
     settings = {**DEFAULTS, **msgspec.json.decode(row.settings)}
-    storage = settings.get("recording_config", {}).get("storage_config")
+    recording = settings.get("recording_config", {})
+    if not call.is_admin:
+        recording.pop("live_streaming_config", None)  # its RTMP URL has somebody's stream key in it
+    storage = recording.get("storage_config")
     for secret in SECRETS if storage else ():
         storage.pop(secret, None)
     fields = {"id": row.id, "created_at": iso(row.created_ms), "updated_at": iso(row.updated_ms), "title": row.title}
