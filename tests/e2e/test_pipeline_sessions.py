@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import signal
 import ssl
 import subprocess
@@ -101,9 +102,20 @@ def test_a_killed_publisher_comes_back_and_viewers_stay(shared: Server) -> None:
                 )
                 assert watching.wait(30) == 0
                 assert session_of(shared, made).id == session.id and status_of(shared, made) == "LIVE"
+                opened, live, interrupted, resumed = log_of(shared, made)[1:]
     assert after.segments[-1].msn > before.segments[-1].msn
     assert [s.msn for s in after.segments] == list(range(after.segments[0].msn, after.segments[-1].msn + 1))
     assert not after.ended
+    assert [entry.kind for entry in (opened, live, interrupted, resumed)] == [
+        "opened",
+        "live",
+        "interrupted",
+        "resumed",
+    ]
+    assert {entry.session_id for entry in (opened, live, interrupted, resumed)} == {session.id}
+    assert "from 127.0.0.1:" in opened.message and "(FMLE/3.0" in opened.message
+    assert "the connection was lost" in interrupted.message and "until" in interrupted.message
+    assert resumed.message == "The publisher is back."
 
 
 def test_the_window_over_ends_the_session_with_its_totals(shared: Server) -> None:
@@ -117,6 +129,11 @@ def test_the_window_over_ends_the_session_with_its_totals(shared: Server) -> Non
         assert media_playlist(client, url).ended
     session = session_of(shared, made)
     assert session.stopped_time is not None and session.ingest_seconds > 3
+    *_, interrupted, closed, recorded = log_of(shared, made)
+    assert [interrupted.kind, closed.kind, recorded.kind] == ["interrupted", "closed", "recorded"]
+    assert closed.session_id == recorded.session_id == session.id
+    assert f"recordings/{session.id}.mp4" in recorded.message
+    assert (shared.data / "recordings" / f"{session.id}.mp4").stat().st_size > 100_000
     assert session.ingest_seconds == pytest.approx((session.stopped_time - session.started_time).total_seconds(), abs=1)
 
 
@@ -153,10 +170,35 @@ def test_a_half_open_publisher_is_noticed_within_five_seconds(shared: Server) ->
             os.kill(publisher.pid, signal.SIGCONT)
 
 
-def test_a_wrong_key_is_refused_with_the_reason_in_the_encoders_log(shared: Server) -> None:
-    with running(ffmpeg_command(shared.rtmp + "0" * 64)) as publisher:
-        _, said = publisher.communicate(timeout=20)
-    assert publisher.returncode != 0 and "no livestream with this stream key" in said
+def test_a_wrong_key_is_refused_with_the_reason_in_both_logs_and_is_written_nowhere(shared: Server) -> None:
+    """Wherever an encoder puts it, and also where it is a right one with a letter too many."""
+    made = create(shared)
+    wrong = secrets.token_hex(32)
+    for key, url in (
+        (wrong, shared.rtmp + wrong),
+        (wrong, f"{shared.rtmp}{wrong}/x"),
+        (wrong, f"{shared.rtmp}x?key={wrong}"),
+        (made.stream_key, shared.rtmp + made.stream_key + "a"),
+    ):
+        before = len(shared.log.read_text())
+        with running(ffmpeg_command(url)) as publisher:
+            _, said = publisher.communicate(timeout=20)
+        assert publisher.returncode != 0 and "no livestream with this stream key" in said
+        logged = shared.log.read_text()[before:]
+        assert "publish refused: remote=127.0.0.1:" in logged and "code=ERR_BAD_STREAM_KEY" in logged
+        assert key not in logged
+    token = secrets.token_hex(32)
+    bearer = {"Authorization": f"Bearer {token}"}
+    path = f"/client/v4/accounts/{shared.credentials['account_id']}/realtime/kit/apps?token={token}"
+    assert httpx.get(shared.http + path, headers=bearer).status_code == 401
+    assert kinds(shared, made) == ["created"]  # it names no livestream: no owner is told
+    written = shared.log.read_bytes()
+    for file in shared.data.rglob("headwater.db*"):
+        written += file.read_bytes()
+    assert made.id.encode() in written
+    for secret in (wrong, token, shared.credentials["api_token"]):
+        assert secret.encode() not in written
+    assert made.stream_key not in shared.log.read_text()
 
 
 def test_a_disabled_livestream_is_refused_and_its_publisher_disconnected(shared: Server) -> None:
@@ -173,6 +215,10 @@ def test_a_disabled_livestream_is_refused_and_its_publisher_disconnected(shared:
     with running(ffmpeg_command(shared.rtmp + made.stream_key)) as publisher:
         _, said = publisher.communicate(timeout=20)
     assert "disabled" in said
+    *_, disabled, closed, recorded, rejected = log_of(shared, made)
+    assert [disabled.kind, closed.kind, recorded.kind] == ["disabled", "closed", "recorded"]
+    assert (rejected.kind, rejected.code, rejected.session_id) == ("rejected", "ERR_LIVESTREAM_DISABLED", None)
+    assert "disabled" in rejected.message and "from 127.0.0.1:" in rejected.message
 
 
 def test_an_unsupported_codec_is_said_to_the_encoder_and_in_the_session(shared: Server) -> None:
@@ -182,7 +228,13 @@ def test_an_unsupported_codec_is_said_to_the_encoder_and_in_the_session(shared: 
         _, said = publisher.communicate(timeout=20)
     assert publisher.returncode != 0 and "H.264" in said
     until(lambda: status_of(shared, made) == "ERRORED", "the livestream is ERRORED")
-    assert "ERR_UNSUPPORTED_VIDEO_CODEC" in session_of(shared, made).err_message
+    session = session_of(shared, made)
+    assert "ERR_UNSUPPORTED_VIDEO_CODEC" in session.err_message
+    entries = {entry.kind: entry for entry in log_of(shared, made)}
+    assert "opened" in entries and "live" not in entries
+    rejected, failed = entries["rejected"], entries["failed"]
+    assert rejected.code == failed.code == "ERR_UNSUPPORTED_VIDEO_CODEC" and failed.session_id == session.id
+    assert "Sorenson" in rejected.message and "Sorenson" in failed.message
 
 
 def test_the_server_killed_while_live_tells_the_truth_after_its_restart(tmp_path: Path) -> None:
@@ -265,7 +317,7 @@ def test_sigterm_ends_sessions_properly_within_ten_seconds_whoever_is_there(
         assert session.ingest_seconds == pytest.approx(duration_s(str(recording)), abs=0.5)
         assert session.ingest_seconds > sent
         # Closed by the drain, and not by what cleans up after a crash.
-        assert kinds(server, made) == ["created", "opened", "live", "closed"]
+        assert kinds(server, made) == ["created", "opened", "live", "closed", "recorded"]
     finally:
         if server.process.poll() is None:
             server.terminate()

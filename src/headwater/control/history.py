@@ -158,6 +158,8 @@ async def _closed(conn: AsyncConnection, event: SessionClosed) -> None:
         await _log(conn, event, "closed", "The session has ended.")
     else:
         await _log(conn, event, "failed", error, error.partition(":")[0])
+    if event.recording is not None:
+        await _log(conn, event, "recorded", f"The recording is ready: {event.recording}")
 
 
 async def _forget_same_failure(conn: AsyncConnection, failed: SessionRow, error: str) -> None:

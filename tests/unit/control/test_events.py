@@ -83,12 +83,20 @@ class TestHistory:
             SessionInterrupted(of, "s1", T0 + 1000, T0 + 31_000, "connection lost"),
         )
         assert (await state(database, of))[0] == "LIVE"
-        await apply(database, SessionResumed(of, "s1", T0 + 5000, False), closed(of))
+        await apply(database, SessionResumed(of, "s1", T0 + 5000, False), closed(of, recording="recordings/s1.mp4"))
         status, rows = await state(database, of)
         assert (status, len(rows)) == ("IDLE", 1)
         async with database.read() as conn:
             log, _ = await event_log.list_page(conn, of, offset=0, limit=10)
-        assert [entry.kind for entry in reversed(log)] == ["opened", "live", "interrupted", "resumed", "closed"]
+        assert [entry.kind for entry in reversed(log)] == [
+            "opened",
+            "live",
+            "interrupted",
+            "resumed",
+            "closed",
+            "recorded",
+        ]
+        assert log[0].message == "The recording is ready: recordings/s1.mp4"
 
     async def test_a_close_that_was_lost_is_made_up_for(self, database: Database) -> None:
         """There is one open session of a livestream: opening the next closes the one before where it was known."""
