@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from headwater.errors import OperatorError, ProtocolError, PublishRefused
-from headwater.protocols.rtmp.client import ClientSession, Publishing, PublishUrl
+from headwater.errors import OperatorError, ProtocolError
+from headwater.protocols.rtmp.client import ClientSession, PublishUrl
 from headwater.protocols.rtmp.handshake import RANDOM_SIZE
 from headwater.testcard.clock import Clock, WallClock
+from headwater.testcard.connection import distrust, listen, negotiate, open_connection, tls_context, words
 from headwater.testcard.tags import VIDEO, Tag
 
 QUEUE_TAGS = 512
@@ -30,7 +30,6 @@ QUEUE_TAGS = 512
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """What the network has not taken yet: 13 s at 2.5 Mbit/s. Beyond it, pictures are left out up to a sync sample."""
 
-CONNECT_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 15.0
 GOODBYE_TIMEOUT_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
@@ -130,9 +129,9 @@ class Publisher:
                     self._change("ended")
                     return self.progress
                 except ssl.SSLCertVerificationError as error:
-                    raise OperatorError(_distrust(error)) from error
+                    raise OperatorError(distrust(error)) from error
                 except (OSError, ProtocolError, EOFError, TimeoutError) as error:
-                    why = f"{self._url.host}:{self._url.port}: {_words(error)}"
+                    why = f"{self._url.host}:{self._url.port}: {words(error)}"
                     if not self._reconnect:
                         raise OperatorError(f"the connection failed: {why}") from error
                 if self.progress.connections > began:
@@ -162,11 +161,11 @@ class Publisher:
     async def _once(self) -> None:
         """One connection, from its opening to the end of the source."""
         self._change("connecting")
-        context = _tls(self._insecure) if self._url.tls else None
-        reader, writer = await _open(self._url, context)
+        context = tls_context(self._insecure) if self._url.tls else None
+        reader, writer = await open_connection(self._url, context)
         session = ClientSession(self._url, random=os.urandom(RANDOM_SIZE))
         try:
-            await asyncio.wait_for(_negotiate(session, reader, writer), PUBLISH_TIMEOUT_S)
+            await asyncio.wait_for(negotiate(session, reader, writer), PUBLISH_TIMEOUT_S)
             self.progress.connections += 1
             self._change("publishing")
             await self._send_all(session, reader, writer)
@@ -180,7 +179,7 @@ class Publisher:
     async def _send_all(
         self, session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        listening = asyncio.create_task(_listen(session, reader, writer))
+        listening = asyncio.create_task(listen(session, reader, writer))
         sending = asyncio.create_task(self._send(session, writer))
         try:
             await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
@@ -264,73 +263,6 @@ class Publisher:
         self._changed(self.progress)
 
 
-async def _open(url: PublishUrl, context: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    opening = asyncio.open_connection(url.host, url.port, ssl=context)
-    try:
-        return await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
-    except ssl.SSLCertVerificationError:
-        raise
-    except (ssl.SSLError, ConnectionResetError) as error:
-        if context is None:
-            raise
-        # What answers TLS with a reset or with something else is most often a port of plain RTMP.
-        raise ConnectionError(f"no TLS is spoken there ({_words(error)}); is it the port of RTMPS?") from error
-
-
-async def _negotiate(session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """From the handshake to the server's NetStream.Publish.Start."""
-    writer.write(session.data_to_send())
-    heard = False
-    while True:
-        data = await reader.read(65_536)
-        if not data and not heard:
-            raise EOFError("the server closed the connection without an answer; does that port speak RTMP?")
-        if not data:
-            raise EOFError("the server closed the connection before it accepted the publish")
-        heard = True
-        events = session.receive_data(data)
-        writer.write(session.data_to_send())
-        if any(isinstance(event, Publishing) for event in events):
-            return
-
-
-async def _listen(session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer pings and acknowledge; ends by raising."""
-    while data := await reader.read(65_536):
-        session.receive_data(data)
-        writer.write(session.data_to_send())
-    raise EOFError("the server closed the connection")
-
-
 def _put(session: ClientSession, tag: Tag, timestamp_ms: int) -> None:
     send = session.send_video if tag.type_id == VIDEO else session.send_audio
     send(timestamp_ms, tag.body)
-
-
-def _tls(insecure: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, PublishRefused):
-        return error.description
-    if isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
-    if isinstance(error, OSError) and error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    if isinstance(error, ConnectionResetError) and not str(error):
-        return "the server closed the connection"
-    return str(error) or type(error).__name__
-
-
-def _distrust(error: ssl.SSLCertVerificationError) -> str:
-    why = error.verify_message.rstrip(".")
-    return f"the server's certificate is not trusted: {why} (SSL_CERT_FILE names one to trust, --insecure trusts any)"
