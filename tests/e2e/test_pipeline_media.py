@@ -7,11 +7,13 @@ import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.e2e import late_sound
 from tests.e2e.beep_flash import offsets_ms
 from tests.e2e.support import (
     B_FRAMES,
@@ -123,6 +125,32 @@ def test_sound_and_picture_stay_together_across_reconnects(shared: Server, tmp_p
     print(f"A/V offsets over two reconnects: {[round(offset, 1) for offset in offsets]} ms")
     assert len(offsets) >= 8
     assert all(abs(offset) < 40 for offset in offsets)
+
+
+def test_sound_that_comes_three_seconds_late_is_heard_with_its_picture(shared: Server, tmp_path: Path) -> None:
+    made = create(shared)
+    (live_folder := tmp_path / "live").mkdir()
+    with ThreadPoolExecutor(1) as pool, httpx.Client(timeout=20) as client:
+        publishing = pool.submit(late_sound.publish, shared.rtmp + made.stream_key, 9.5)
+        played(made.playback_url)
+        assert set(renditions(client, made.playback_url)) == {"video"}
+        until(lambda: "audio" in renditions(client, made.playback_url), "the sound is there", within_s=6)
+        time.sleep(4)
+        files, segments = collect(client, made.playback_url, live_folder)
+        publishing.result(15)
+        until(lambda: not live(made.playback_url), "the session has ended", within_s=10)
+        ended, _ = collect(client, made.playback_url, tmp_path)
+    assert {s.msn for s in segments["audio"]} <= {s.msn for s in segments["video"]}, "one numbering for all renditions"
+    for heard in (files, ended):
+        assert set(heard) == {"video", "audio"}
+        assert all(decode_complaints(path) == "" for path in heard.values())
+        offsets = offsets_ms(heard["video"], heard["audio"])
+        print(f"A/V offsets: {[round(offset, 1) for offset in offsets]} ms")
+        assert len(offsets) >= 3 and all(abs(offset) < 40 for offset in offsets)
+    sound, picture = packet_times(ended["audio"], "a"), packet_times(ended["video"], "v")
+    began_s = sound[0][0] - picture[0][0]
+    assert -0.1 < began_s - late_sound.LATE_MS / 1000 < 2.1, "with the next segment at the latest"
+    assert len(sound) * FRAME_S["audio"] == pytest.approx(len(picture) * FRAME_S["video"] - began_s, abs=0.1)
 
 
 def test_audio_only_and_video_only_play(shared: Server) -> None:
