@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -172,6 +173,44 @@ class TestClause_4_4_5_4_RenditionReport:
     def test_every_other_rendition_is_reported_at_its_newest_part(self, origin: Origin, feed: Feed) -> None:
         assert '#EXT-X-RENDITION-REPORT:URI="../a0/live.m3u8",LAST-MSN=104,LAST-PART=0\n' in text(origin)
         assert '#EXT-X-RENDITION-REPORT:URI="../v0/live.m3u8",LAST-MSN=104,LAST-PART=0\n' in text(origin, AUDIO)
+
+    async def test_a_report_names_the_playlist_that_the_multivariant_playlist_names(
+        self, origin: Origin, feed: Feed
+    ) -> None:
+        """To the letter: each viewer's URLs have the name of its viewing session, and who follows a report keeps it."""
+        for _ in range(2):
+            answer = origin.respond(Ask(MULTIVARIANT))
+            assert answer is not None and not isinstance(answer, Response | Pending)
+            urls = sorted(
+                re.findall(r"\.\./[0-9a-f]{12}(/[va]0/live\.m3u8\?s=[0-9a-f]{12})", (await answer).body.decode())
+            )
+            assert len(urls) == 2
+            for own, other in (urls, reversed(urls)):
+                for query in ("", "&_HLS_msn=104&_HLS_part=0", "&_HLS_msn=104&_HLS_part=0&_HLS_skip=YES"):
+                    target = f"{BASE}{own}{query}"
+                    assert f'#EXT-X-RENDITION-REPORT:URI="..{other}",LAST-MSN=104,LAST-PART=0\n' in text(origin, target)
+                    packed = origin.respond(Ask(target, accept_encoding="gzip"))
+                    assert isinstance(packed, Response) and packed.header("content-encoding") == "gzip"
+                    assert gzip.decompress(packed.body).decode() == text(origin, target)
+
+    def test_who_waited_gets_its_own(self, origin: Origin, feed: Feed) -> None:
+        names = [f"{number:012x}" for number in range(50)]
+        answers = [held(origin, f"{VIDEO}?s={name}&_HLS_msn=104&_HLS_part=1") for name in names]
+        nameless = held(origin, f"{VIDEO}?_HLS_msn=104&_HLS_part=1")
+        feed.part()
+        for name, got in zip(names, answers, strict=True):
+            assert f'URI="../a0/live.m3u8?s={name}"' in got[0].body.decode()
+        assert 'URI="../a0/live.m3u8"' in nameless[0].body.decode()
+
+    @pytest.mark.parametrize("name", ['x",URI="http://evil', "0123456789aB", "0" * 13, "0123456789a\n", "%22%0A"])
+    def test_nothing_of_a_strangers_text_stands_in_a_playlist(self, origin: Origin, feed: Feed, name: str) -> None:
+        assert text(origin, f"{VIDEO}?s={name}") == text(origin)
+
+    async def test_without_another_rendition_all_get_the_same_bytes(self, tmp_path: Path) -> None:
+        origin = make_origin(tmp_path)
+        Feed(origin, audio=False).live(2)
+        assert ask(origin, f"{VIDEO}?s={'0' * 12}") is ask(origin, f"{VIDEO}?s={'1' * 12}") is ask(origin, VIDEO)
+        origin.drain()
         assert "../v0/" not in text(origin)
 
     def test_at_a_segments_edge_the_newest_part_is_of_the_one_before(self, origin: Origin, feed: Feed) -> None:

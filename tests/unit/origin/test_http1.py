@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import inspect
 import socket
 from asyncio import selector_events
@@ -108,6 +109,28 @@ async def test_the_connection_is_closed_when_asked(server: Served) -> None:
                 status, headers, _ = await connection.answer()
                 assert status == 200 and headers["connection"] == "close"
                 assert await connection.closed()
+
+
+async def test_a_viewer_with_a_name_gets_a_whole_playlist(server: Served) -> None:
+    """With its name in the reports: at once, after a wait, compressed or not, one behind the other."""
+    async with wire(server.port) as connection:
+        for number in range(3):
+            name = f"{number:012x}"
+            for headers in ((), ("Accept-Encoding: gzip",)):
+                connection.send(request(f"{PLAYLIST}?s={name}", "GET", *headers))
+                connection.send(request(f"{PLAYLIST}?s={name}", "HEAD", *headers))
+                connection.send(
+                    request(f"{PLAYLIST}?s={name}&_HLS_msn=102&_HLS_part={server.feed.parts}", "GET", *headers)
+                )
+                _, now_headers, now = await connection.answer()
+                _, head, _ = await connection.answer(bodiless=True)
+                assert head == now_headers
+                await asyncio.sleep(0.02)
+                server.feed.part()
+                _, _, then = await connection.answer()
+                for body in (now, then):
+                    plain = gzip.decompress(body) if headers else body
+                    assert f'URI="../a0/live.m3u8?s={name}"'.encode() in plain.splitlines()[-1]
 
 
 async def test_a_word_like_close_does_not_close(server: Served) -> None:

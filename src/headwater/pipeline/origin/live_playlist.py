@@ -6,6 +6,7 @@ import time
 
 from headwater.pipeline.origin.blocking import Verdict, decide, parse
 from headwater.pipeline.origin.holds import Holds
+from headwater.pipeline.origin.personal import is_view
 from headwater.pipeline.origin.program import LiveProgram
 from headwater.pipeline.origin.ranges import conditional
 from headwater.pipeline.origin.rendition import Rendition
@@ -25,6 +26,7 @@ class LivePlaylists:
         """The playlist, now or later. Hot."""
         now = time.monotonic()
         view = self._keys.of(request)
+        name = view if is_view(view) else b""
         program.views.touch(view, now)
         directives = parse(request.query)
         compressed = accepts_gzip(request)
@@ -33,13 +35,15 @@ class LivePlaylists:
         if isinstance(directives, str):
             return plain(400, directives)
         if not program.ready.is_set() or not rendition.playable:
-            return self._first(request, program, rendition)
+            return self._first(request, program, rendition, name)
         msn, part, skip = directives.msn, directives.part, directives.skip
         if msn < 0:
-            return conditional(request, rendition.playlist(skip=skip, blocking=False, compressed=compressed))
+            answer = rendition.playlist(skip=skip, blocking=False, compressed=compressed, view=name)
+            return conditional(request, answer)
         verdict = decide(rendition.edge, msn, part)
         if verdict is Verdict.SERVE:
-            return conditional(request, rendition.playlist(skip=skip, blocking=True, compressed=compressed))
+            answer = rendition.playlist(skip=skip, blocking=True, compressed=compressed, view=name)
+            return conditional(request, answer)
         if verdict is Verdict.REJECT:
             return too_far(rendition)
         if self._holds.draining:
@@ -60,17 +64,18 @@ class LivePlaylists:
             part=part,
             skip=skip,
             compressed=compressed,
+            view=name,
         )
         rendition.waiting.append(pending)
         return pending
 
-    async def _first(self, request: Request, program: LiveProgram, rendition: Rendition) -> Response:
+    async def _first(self, request: Request, program: LiveProgram, rendition: Rendition, name: bytes) -> Response:
         """The first playlist, for a client that came before it. Blocking directives are answered by what there is: it
         has just begun."""
         await self._holds.until(program.ready, program.room)
         if not rendition.playable:
             return NOT_YET
-        answer = rendition.playlist(skip=False, blocking=False, compressed=accepts_gzip(request))
+        answer = rendition.playlist(skip=False, blocking=False, compressed=accepts_gzip(request), view=name)
         return conditional(request, answer)
 
 

@@ -234,8 +234,8 @@ class LiveProgram:
     def _url(self, rendition: Rendition, name: str) -> bytes:
         return self._base + f"{rendition.name}/{name}".encode()
 
-    def _reports(self, me: Rendition) -> Iterator[str]:
-        return (other.report for other in self.renditions.values() if other is not me and other.playable)
+    def _reports(self, me: Rendition, query: str) -> Iterator[str]:
+        return (other.report(query) for other in self.renditions.values() if other is not me and other.playable)
 
     def multivariant(self, view: str, base: str, *, dvr: bool) -> str:
         """The multivariant playlist for a viewing session.

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from headwater.media.cmaf import InitSegment, Part, SegmentClosed, SegmentOpened
 from headwater.pipeline.origin.blocking import Edge, Verdict, decide
 from headwater.pipeline.origin.paths import part_name
+from headwater.pipeline.origin.personal import PLACE, Template
 from headwater.pipeline.origin.response import BUSY, EXPIRED, PLAYLIST, Pending, Response
 from headwater.pipeline.origin.segment import Segment, insert_map
 from headwater.protocols.m3u8 import lines
@@ -50,7 +51,7 @@ class Rendition:
         self.part_target_s = 0.0
         self.waiting: list[Pending] = []
         self.hinted: list[Pending] = []
-        self.reports: Callable[[], Iterator[str]] = lambda: iter(())
+        self.reports: Callable[[str], Iterator[str]] = lambda query: iter(())
         self._part_count = 0
         self._part_limit = 3
         self._discontinuity_sequence = 0
@@ -58,6 +59,7 @@ class Rendition:
         self._longest_part = 0
         self._version = 0
         self._prepared: dict[tuple[bool, bool, bool], Response] = {}
+        self._templates: dict[tuple[bool, bool, bool], Template | Response] = {}
         self._edge: Edge | None = None
         self._header = ""
         self._bits = 0
@@ -140,6 +142,8 @@ class Rendition:
         self._edge = None
         if self._prepared:
             self._prepared = {}
+        if self._templates:
+            self._templates = {}
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -171,13 +175,16 @@ class Rendition:
     def next_part(self) -> str:
         return part_name(self._part_count)
 
-    @property
-    def report(self) -> str:
-        """This rendition in another's playlist: its newest part, or newest segment where that is a gap."""
+    def report(self, query: str) -> str:
+        """This rendition in another's playlist: its newest part, or newest segment where that is a gap.
+
+        Args:
+            query: Of its playlist's URL, with the question mark.
+        """
         newest = self.segments[-1]
         if not newest.listed and len(self.segments) > 1:
             newest = self.segments[-2]
-        return lines.rendition_report(f"../{self.name}/live.m3u8", newest.msn, max(0, len(newest.parts) - 1))
+        return lines.rendition_report(f"../{self.name}/live.m3u8{query}", newest.msn, max(0, len(newest.parts) - 1))
 
     @property
     def peak_bps(self) -> int:
@@ -194,9 +201,15 @@ class Rendition:
 
     # -- playlists ----------------------------------------------------------------------------------------------
 
-    def playlist(self, *, skip: bool, blocking: bool, compressed: bool) -> Response:
-        """The playlist as it is now: a delta update, cacheable as the answer to a blocking reload, in gzip. Hot."""
+    def playlist(self, *, skip: bool, blocking: bool, compressed: bool, view: bytes = b"") -> Response:
+        """The playlist as it is now: a delta update, cacheable as the answer to a blocking reload, in gzip, with a
+        viewing session's name (`personal.is_view`) in the URLs of other playlists. Hot."""
         key = (skip, blocking, compressed)
+        if view:
+            made = self._templates.get(key)
+            if made is None:
+                made = self._templates[key] = self._template(*key)
+            return made.of(view) if isinstance(made, Template) else made
         response = self._prepared.get(key)
         if response is None:
             response = self._prepared[key] = self._prepare(*key)
@@ -205,6 +218,23 @@ class Rendition:
     def _prepare(self, skip: bool, blocking: bool, compressed: bool) -> Response:
         if self.ended and (skip or blocking):
             return self.playlist(skip=False, blocking=False, compressed=compressed)  # directives are ignored (6.2.5)
+        if compressed:
+            plain = self.playlist(skip=skip, blocking=blocking, compressed=False)
+            body = gzip.compress(plain.body, GZIP_LEVEL, mtime=0)
+        else:
+            body = "".join((*self._lines(skip), *self._reports(""))).encode()
+        return Response(200, self._headers(blocking, compressed), (body,), etag=self._etag(skip, compressed))
+
+    def _template(self, skip: bool, blocking: bool, compressed: bool) -> Template | Response:
+        """The playlist for viewers with names; nothing is theirs where there is no other rendition to report."""
+        reports = "".join(self._reports("?s=" + PLACE.decode())).encode()
+        if not reports:
+            return self.playlist(skip=skip, blocking=blocking, compressed=compressed)
+        shared = "".join(self._lines(skip)).encode()
+        headers, etag = self._headers(blocking, compressed), self._etag(skip, compressed)
+        return Template(headers, shared, reports, etag, gzip_level=GZIP_LEVEL if compressed else None)
+
+    def _headers(self, blocking: bool, compressed: bool) -> list[tuple[str, str]]:
         # A blocking response holds at least what was asked for and can be kept long; others go stale within a part.
         age = SKIP_TARGETS * self.target_duration_s if blocking else self.target_duration_s // 2
         headers = [
@@ -212,14 +242,15 @@ class Rendition:
             ("cache-control", f"public, max-age={age}"),
             ("vary", "accept-encoding"),
         ]
-        kind = f"{'s' if skip else 'f'}{'z' if compressed else 'p'}"
         if compressed:
-            plain = self.playlist(skip=skip, blocking=blocking, compressed=False)
-            body = gzip.compress(plain.body, GZIP_LEVEL, mtime=0)
             headers.append(("content-encoding", "gzip"))
-        else:
-            body = "".join(self._lines(skip)).encode()
-        return Response(200, headers, (body,), etag=f'"{self._version}{kind}"')
+        return headers
+
+    def _etag(self, skip: bool, compressed: bool) -> str:
+        return f'"{self._version}{"s" if skip else "f"}{"z" if compressed else "p"}"'
+
+    def _reports(self, query: str) -> Iterator[str]:
+        return iter(()) if self.ended else self.reports(query)
 
     def _lines(self, skip: bool) -> Iterator[str]:
         segments = list(self.segments)
@@ -235,7 +266,6 @@ class Rendition:
             yield "#EXT-X-ENDLIST\n"
             return
         yield lines.preload_hint(self.next_part)
-        yield from self.reports()
 
     def _segment_lines(self, segments: list[Segment], first: int, *, needs_map: bool) -> Iterator[str]:
         parts_from = self._beyond(segments, PARTS_LISTED_TARGETS)
@@ -285,7 +315,9 @@ class Rendition:
             if waits:
                 still.append(pending)
             else:
-                pending.resolve(self.playlist(skip=pending.skip, blocking=True, compressed=pending.compressed))
+                pending.resolve(
+                    self.playlist(skip=pending.skip, blocking=True, compressed=pending.compressed, view=pending.view)
+                )
 
     def expire(self, now: float) -> None:
         """Answer 503 who has waited for three target durations (6.2.5.2), and forget who is gone."""

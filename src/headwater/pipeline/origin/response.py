@@ -138,13 +138,13 @@ class Pending:
     """An answer that comes later: the shell sets `deliver`, and calls `cancel` when its viewer is gone.
 
     Attributes:
-        msn, part, skip, compressed: What is waited for; of a part that is hinted, nothing.
+        msn, part, skip, compressed, view: What is waited for, and by whom; of a part that is hinted, nothing.
         deadline: Monotonic seconds at which it is answered 503.
         release: Called once, when the wait is over, whatever ends it.
         gone: Answered or cancelled.
     """
 
-    __slots__ = ("compressed", "deadline", "deliver", "gone", "msn", "part", "release", "skip")
+    __slots__ = ("compressed", "deadline", "deliver", "gone", "msn", "part", "release", "skip", "view")
 
     def __init__(
         self,
@@ -155,11 +155,13 @@ class Pending:
         part: int = -1,
         skip: bool = False,
         compressed: bool = False,
+        view: bytes = b"",
     ) -> None:
         self.msn = msn
         self.part = part
         self.skip = skip
         self.compressed = compressed
+        self.view = view
         self.deadline = deadline
         self.release = release
         self.deliver: Callable[[Response], None] | None = None

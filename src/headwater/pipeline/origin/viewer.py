@@ -6,12 +6,9 @@ import hashlib
 import secrets
 from urllib.parse import unquote_to_bytes
 
+from headwater.pipeline.origin.personal import VIEW_LENGTH
 from headwater.pipeline.origin.request import Request, query_value
 from headwater.pipeline.origin.views import KEY_LIMIT
-
-VIEW_BYTES = 6
-"""Of a viewing session's name in the URLs of its playlists."""
-
 
 CMCD_LIMIT = 2048
 """Bytes of a CMCD parameter that are read; all of its keys together are below 1 KB."""
@@ -25,7 +22,7 @@ class ViewerKeys:
 
     def new(self) -> str:
         """A name for a viewing session that begins, for its playlist URLs (`?s=`)."""
-        return secrets.token_hex(VIEW_BYTES)
+        return secrets.token_hex(VIEW_LENGTH // 2)
 
     def of(self, request: Request) -> bytes:
         """The viewing session of a request: the playlist URL's own, else CMCD's, else a salted hash. Hot."""
