@@ -150,3 +150,11 @@ async def wire(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wi
         yield connection
     finally:
         await connection.close()
+
+
+async def until(condition: object, within_s: float = 5.0) -> None:
+    for _ in range(int(within_s / 0.01)):
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to it")

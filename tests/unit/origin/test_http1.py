@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.origin.feed import BASE, MULTIVARIANT, PLAYBACK_ID
-from tests.unit.origin.serving import Served, Wire, served, wire
+from tests.unit.origin.serving import Served, Wire, served, until, wire
 
 _WRITELINES = vars(selector_events._SelectorSocketTransport).get("writelines")  # type: ignore[attr-defined]
 needs_pauses = pytest.mark.skipif(
@@ -421,11 +421,3 @@ async def test_percent_encoding_is_understood(server: Served) -> None:
     async with wire(server.port) as connection:
         connection.send(request(PART.replace(".", "%2e").replace("0123", "%30123", 1)))
         assert len((await connection.answer())[2]) == 60_000
-
-
-async def until(condition: object, within_s: float = 5.0) -> None:
-    for _ in range(int(within_s / 0.01)):
-        if condition():  # type: ignore[operator]
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to it")
