@@ -105,6 +105,20 @@ class MediaPlaylist:
     def ended(self) -> bool:
         return "#EXT-X-ENDLIST" in self.text
 
+    @property
+    def discontinuity_sequence(self) -> int:
+        """Of the first segment; 0 where it is not said (RFC 8216bis, 4.4.3.3)."""
+        found = re.search(r"^#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)$", self.text, re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def discontinuities(self) -> dict[int, int]:
+        """The discontinuity sequence number of each listed segment, by MSN."""
+        found, number = {}, self.discontinuity_sequence
+        for segment in self.segments:
+            number += segment.discontinuity
+            found[segment.msn] = number
+        return found
+
 
 def renditions(client: httpx.Client, playback_url: str) -> dict[str, str]:
     """URLs of the media playlists by kind: `video`, `audio`."""

@@ -20,6 +20,7 @@ import pytest
 
 from headwater.client.models import CreatedLivestream
 from tests.e2e.support import (
+    MediaPlaylist,
     api,
     card_command,
     create,
@@ -116,6 +117,49 @@ def test_a_killed_publisher_comes_back_and_viewers_stay(shared: Server) -> None:
     assert "from 127.0.0.1:" in opened.message and "(FMLE/3.0" in opened.message
     assert "the connection was lost" in interrupted.message and "until" in interrupted.message
     assert resumed.message == "The publisher is back."
+
+
+def test_no_number_goes_back_over_a_break_and_into_the_next_session(tmp_path: Path) -> None:
+    """RFC 8216bis, 6.2.1 and 6.2.2, of each media playlist; MSNs not over sessions either (docs/decisions/0001)."""
+    windows = {**WINDOWS, "HEADWATER_ORIGIN_MEMORY_WINDOW_S": "2", "HEADWATER_ORIGIN_DVR_WINDOW_S": "6"}
+    with running_server(tmp_path / "data", env=windows) as server, httpx.Client(timeout=20) as client:
+        made = create(server)
+        seen: dict[str, list[tuple[int, int]]] = {"video": [], "audio": []}
+        numbers: dict[int, int] = {}
+
+        def look() -> list[MediaPlaylist]:
+            playlists = [media_playlist(client, url) for url in urls.values()]
+            for kind, playlist in zip(urls, playlists, strict=True):
+                seen[kind].append((playlist.segments[0].msn, playlist.discontinuity_sequence))
+                for msn, number in playlist.discontinuities().items():
+                    assert numbers.setdefault(msn, number) == number, "a segment keeps its number, in each rendition"
+            return playlists
+
+        with running(ffmpeg_command(server.rtmp + made.stream_key)):
+            played(made.playback_url)
+            urls = renditions(client, made.playback_url)
+            look()
+        with running(ffmpeg_command(server.rtmp + made.stream_key)) as publisher:
+            until(lambda: all(found.discontinuity_sequence for found in look()), "the break leaves the window")
+            publisher.terminate()
+            publisher.wait(10)
+        until(lambda: all(found.ended for found in look()), "the session is closed", within_s=12)
+        for counted in seen.values():
+            assert counted == sorted(counted) and {number for _, number in counted} == {0, 1}
+        assert [numbers[msn] for msn in sorted(numbers)] == sorted(numbers.values())
+        with running(ffmpeg_command(server.rtmp + made.stream_key)):
+            played(made.playback_url)
+            after = renditions(client, made.playback_url)
+            for kind, url in after.items():
+                playlist = media_playlist(client, url)
+                assert playlist.segments[0].msn > max(numbers)
+                # The discontinuity sequence begins anew: in a playlist with a URL of its own.
+                assert playlist.discontinuity_sequence == 0 and url.partition("?")[0] != urls[kind].partition("?")[0]
+            before = {kind: counted[-1] for kind, counted in seen.items()}
+            assert all(found.ended for found in look())
+            assert {kind: counted[-1] for kind, counted in seen.items()} == before, (
+                "the old playlists stay as they ended"
+            )
 
 
 def test_the_window_over_ends_the_session_with_its_totals(shared: Server) -> None:
