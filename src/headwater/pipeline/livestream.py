@@ -155,6 +155,7 @@ class LivestreamSession:
         self._progress_at_ms = now_ms
         self._keep = hub.settings.record if grant.record is None else grant.record
         self._packager = Packager(hub.packager_settings, first_msn=first_msn, now_ms=now_ms)
+        self.patience_ms = self._packager.patience_ms
         writer = hub.storage.writer
         self._recorder = (
             SessionRecorder.create(
@@ -375,13 +376,14 @@ class LivestreamSession:
 class SessionPublication:
     """One publisher's stay in a session (`Publication`)."""
 
-    __slots__ = ("_publisher", "_session", "push")
+    __slots__ = ("_publisher", "_session", "patience_ms", "push")
 
     def __init__(self, session: LivestreamSession, publisher: Publisher) -> None:
         self._session = session
         self._publisher = publisher
-        # The hot call goes straight to the session; `evict` and `end` replace it.
+        # The hot calls go straight to where they are answered; `evict` and `end` replace the first.
         self.push = session.push
+        self.patience_ms = session.patience_ms
 
     def configure(self, track: Track) -> None:
         if self._session.publication is self:

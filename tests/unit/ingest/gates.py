@@ -25,6 +25,7 @@ class Collected:
         self.refusals: list[UnsupportedCodec] = []
         self.refusal: Exception | None = None
         """Raised by the next `configure` or `push`."""
+        self.patience = 0.0
 
     def configure(self, track: Track) -> None:
         if self.refusal is not None:
@@ -39,6 +40,9 @@ class Collected:
             raise self.refusal
         assert any(track.id == unit.track_id for track in self.tracks), "a unit of a track that was not configured"
         self.units.append(unit)
+
+    def patience_ms(self) -> float:
+        return self.patience
 
     def metadata(self, values: Mapping[str, object]) -> None:
         self.values = values

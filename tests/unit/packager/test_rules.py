@@ -182,6 +182,27 @@ def test_part_closes_with_its_last_frame() -> None:
     assert len(session.of(Part)) == before + 1
 
 
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(25), Fraction(60_000, 1001)])
+@pytest.mark.parametrize("gop_s", [1, 2, 5])
+def test_nothing_comes_while_it_says_that_nothing_can(rate: Fraction, gop_s: int) -> None:
+    """Ingest lets media wait for as long; once the GOP is known, nothing that players wait for may wait with it."""
+    session = Session().configure(video_track(), audio_track())
+    gop = round(rate * gop_s)
+    units = interleaved(video_units(steady(gop * 5, rate), gop=gop), audio_units(5_000 * gop_s))
+    start = session.now_ms
+    quiet_until, quiet_ms = 0.0, 0.0
+    for unit in units:
+        session.now_ms = start + unit.dts
+        came = session.add(session.packager.push(unit, session.now_ms))
+        known = unit.dts > 2_000 * gop_s + 1_000
+        assert not (came and known) or session.now_ms >= quiet_until - 2, "beyond what time stamps in whole ms explain"
+        if session.now_ms >= quiet_until:
+            patience_ms = session.packager.patience_ms()
+            quiet_until = session.now_ms + patience_ms
+            quiet_ms += patience_ms if known else 0
+    assert quiet_ms > 1.5 * 1_000 * gop_s, "or ingest would read every message by itself"
+
+
 def test_missing_sync_samples_cut_anyway() -> None:
     """No segment exceeds TARGETDURATION; the owner is told the GOP's length."""
     times = steady(30 * 20, 30)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from headwater.errors import HeadwaterError, ProtocolError, PublishRefused, UnsupportedCodec
 from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, PublishRequest
+from headwater.pipeline.ingest.pacer import ReadPacer
 from headwater.pipeline.ingest.stream_key import find_stream_key, without_stream_key
 from headwater.pipeline.ingest.tracks import TrackReader
 from headwater.protocols.rtmp.events import Event, Metadata, PublishEnded, PublishRequested, TimedOut
@@ -50,6 +51,7 @@ class RtmpConnection(asyncio.Protocol):
         "_ingest",
         "_linger_until",
         "_loop",
+        "_pacer",
         "_publication",
         "_reader",
         "_scheme",
@@ -68,6 +70,7 @@ class RtmpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._publication: Publication | None = None
         self._reader: TrackReader | None = None
+        self._pacer: ReadPacer | None = None
         self._admission: asyncio.Task[None] | None = None
         self._held: list[Event] = []
         self._linger_until: float | None = None
@@ -100,6 +103,8 @@ class RtmpConnection(asyncio.Protocol):
             self._fail(error)
         if self._session.outgoing:
             self._flush()
+        if self._pacer is not None and self._publication is not None:
+            self._pacer.wait(self._publication.patience_ms())
 
     def pause_writing(self) -> None:
         self._fail(ProtocolError("the publisher does not read what it is answered (write_buffer)"))
@@ -135,6 +140,8 @@ class RtmpConnection(asyncio.Protocol):
             return
         try:
             self._handle(self._session.handle_timeout(now))
+            if self._pacer is not None:
+                self._pacer.measure(self._session.bytes_received)
             if self.admitted and self._ingest.settings.max_bitrate_bps:
                 self._check_bitrate(now)
         except Exception as error:
@@ -223,6 +230,7 @@ class RtmpConnection(asyncio.Protocol):
         self._reader = TrackReader(
             publication, max_video_tracks=settings.max_video_tracks, max_audio_tracks=settings.max_audio_tracks
         )
+        self._pacer = ReadPacer(self._loop, self._transport.get_extra_info("socket"))
         now = self._loop.time()
         self._session.accept_publish(now)
         self._ingest.admit(self)
@@ -261,6 +269,9 @@ class RtmpConnection(asyncio.Protocol):
     def _forget(self) -> None:
         self._publication = None
         self._reader = None
+        if self._pacer is not None:
+            self._pacer.close()
+            self._pacer = None
 
     def _refuse(self, code: str, description: str) -> None:
         self._session.reject(_STATUS_CODES.get(code, _REJECTED), description)

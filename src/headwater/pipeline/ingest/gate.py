@@ -59,6 +59,9 @@ class Publication(Protocol):
     def push(self, unit: AccessUnit) -> None:
         """Take one access unit of a configured track."""
 
+    def patience_ms(self) -> float:
+        """For how long nobody can be waiting for the media that comes next; 0: it is wanted at once."""
+
     def metadata(self, values: Mapping[str, object]) -> None:
         """Take what the publisher says of itself (onMetaData)."""
 

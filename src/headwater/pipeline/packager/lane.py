@@ -64,6 +64,11 @@ class Lane:
         self.cuts: deque[Cut] = deque()
         self.writer = TrackWriter(track.id, video=track.is_video, timescale=timescale, sequence=sequence, out=out)
 
+    @property
+    def remaining(self) -> int:
+        """Ticks until the open part, or the next one, is complete; 0 where a cut waits for the next sample."""
+        return 0 if self.cuts else self.writer.part_remaining
+
     def to_media(self, ticks: int) -> int:
         """A time of this track in 90 kHz."""
         return rescale(ticks, self.writer.timescale, VIDEO_TIMESCALE)
@@ -97,6 +102,11 @@ class VideoLane(Lane):
         self.last_sync = self.gop = 0
         self.offsets: dict[int, int] = {}
         self.measured = False
+
+    @property
+    def remaining(self) -> int:
+        """As of any track; less where a sync sample is due sooner, since segments are cut there."""
+        return min(super().remaining, max(0, self.last_sync + self.gop - self.writer.end))
 
     def offset(self, source_offset: int) -> int:
         """A composition offset in ticks, freed from the quantisation of the source; remembered."""

@@ -110,6 +110,24 @@ class Packager:
             self._check_playable(now_ms)
         return self._take_out()
 
+    def patience_ms(self) -> float:
+        """Media time until a part is complete or a segment is cut, in whichever track; 0 before the start.
+
+        Media that comes in real time yields nothing before that time has passed, unless a key frame comes early.
+        Counted from the latest sample of any track: the others' next ones are due so much sooner.
+        """
+        if not self._running:
+            return 0
+        latest, due = 0.0, float("inf")
+        for lane in self._lanes.values():
+            if lane.present:
+                assert isinstance(lane, VideoLane | AudioLane)
+                per_ms = lane.writer.timescale / 1000
+                came = (lane.writer.end - lane.clock.frame) / per_ms
+                latest = max(latest, came)
+                due = min(due, came + lane.remaining / per_ms)
+        return due - latest
+
     def discontinuity(self, now_ms: int) -> Several[Output]:
         """The publisher is gone: close what is open; what follows starts on a discontinuity."""
         self._flush(now_ms)

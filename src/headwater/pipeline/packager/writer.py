@@ -101,6 +101,11 @@ class TrackWriter:
         """Duration of the open part so far."""
         return self.end - self._start
 
+    @property
+    def part_remaining(self) -> int:
+        """Until the open part, or the next one, is complete."""
+        return self._bound - self.end if self._table else self.limit
+
     def is_full(self, time: int, frame: int) -> bool:
         """A sample of this true time has no room in the open segment."""
         return self.end + frame > self.segment_end or bool(self._table and time >= self._bound >= self.segment_end)

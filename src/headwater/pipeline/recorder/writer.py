@@ -28,12 +28,13 @@ class WriterSettings:
     Attributes:
         queue_limit_bytes: Bytes waiting to be written, of all sessions: 3 s of 100 streams at 3 Mbit/s. A disk that is
             further behind than that will not catch up, and the bytes are memory.
-        gather_ms: How long the thread waits for more after the first bytes; what a crash of the process may lose.
+        gather_ms: How long the thread waits for more after the first bytes: one pass then writes for
+            every session, and each takes the interpreter from the event loop. A crash of the process may lose as much.
         sync_interval_ms: How long bytes may be written and not yet on the disk; under the 5 s that are promised.
     """
 
     queue_limit_bytes: int = 128 * 1024 * 1024
-    gather_ms: int = 20
+    gather_ms: int = 150
     sync_interval_ms: int = 4000
 
 
