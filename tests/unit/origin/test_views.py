@@ -38,7 +38,7 @@ def test_a_viewer_is_counted_at_once_and_no_more_after_three_seconds() -> None:
 
 def test_who_waits_is_present_and_its_wait_is_watched_to_the_moment() -> None:
     views = ledger()
-    views.hold(b"a", 0.0)
+    views.touch(b"a", 0.0).held += 1
     assert views.viewers(5.9) == 1
     assert views.seconds(5.5) == 5.5
     views.fold(6.4)
@@ -49,8 +49,8 @@ def test_who_waits_is_present_and_its_wait_is_watched_to_the_moment() -> None:
 
 def test_two_playlists_of_one_viewer_are_one_view() -> None:
     views = ledger()
-    views.hold(b"a", 0.0)
-    views.hold(b"a", 0.1)
+    views.touch(b"a", 0.0).held += 1
+    views.touch(b"a", 0.1).held += 1
     views.release(b"a", 0.5)
     assert views.viewers(3.4) == 1
     views.release(b"a", 3.6)
@@ -71,7 +71,7 @@ def test_folding_forgets_who_is_gone_and_keeps_what_was_watched() -> None:
     views = ledger()
     views.touch(b"a", 0.0)
     views.touch(b"a", 2.0)
-    views.hold(b"b", 1.0)
+    views.touch(b"b", 1.0).held += 1
     views.fold(9.0)
     assert len(views) == 1
     assert views.seconds(9.0) == 10.0

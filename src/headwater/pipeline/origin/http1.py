@@ -256,7 +256,7 @@ class DeliveryProtocol(ParserProtocol):
             chunks = () if self._head_only else response.chunks
             transport.writelines((response.head(date)[:-2] + b"connection: close\r\n\r\n", *chunks))
             transport.close()
-        elif self._head_only or not response.chunks:
+        elif self._head_only or not response.size:
             transport.write(response.head(date))
         elif response.size <= JOINED_BYTES:
             transport.write(response.joined(date))

@@ -27,7 +27,7 @@ class LivePlaylists:
         now = time.monotonic()
         view = self._keys.of(request)
         name = view if is_view(view) else b""
-        program.views.touch(view, now)
+        watching = program.views.touch(view, now)
         directives = parse(request.query)
         compressed = accepts_gzip(request)
         if rendition.ended and rendition.playable:  # whatever is asked for: no directive counts any more (6.2.5)
@@ -51,7 +51,7 @@ class LivePlaylists:
         room, views = program.room, program.views
         if not room.enter():
             return FULL
-        views.hold(view, now)
+        watching.held += 1
 
         def release() -> None:
             room.leave()

@@ -19,6 +19,7 @@ VIEW_LENGTH = 12
 PLACE = b"@"
 """Stands for the name in the lines that are given."""
 
+TRAILER = struct.Struct("<II").pack
 GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 
 
@@ -32,32 +33,46 @@ class Template:
 
     Attributes:
         whole: A response as any viewer gets it, for what is the same in all of them.
+        size: Bytes of each body.
     """
 
-    __slots__ = ("_crc", "_pieces", "_shared", "_size", "_stored", "whole")
+    __slots__ = ("_begun", "_crc", "_date", "_length", "_pieces", "_shared", "_stored", "size", "whole")
 
     def __init__(
         self, headers: list[tuple[str, str]], shared: bytes, last: bytes, etag: str, *, gzip_level: int | None
     ) -> None:
         """Prepare a playlist of `shared` lines and `last` ones, in which `PLACE` stands for the name."""
         self._pieces = last.split(PLACE)
-        self._size = len(shared) + len(last) + (VIEW_LENGTH - len(PLACE)) * (len(self._pieces) - 1)
+        self._length = len(shared) + len(last) + (VIEW_LENGTH - len(PLACE)) * (len(self._pieces) - 1)
         self._crc = zlib.crc32(shared)
         self._stored = b""
         self._shared = shared
         if gzip_level is not None:
-            size = self._size - len(shared)
+            size = self._length - len(shared)
             self._stored = struct.pack("<BHH", 1, size, size ^ 0xFFFF)
             deflate = zlib.compressobj(gzip_level, zlib.DEFLATED, -zlib.MAX_WBITS)
-            self._shared = GZIP_HEADER + deflate.compress(shared) + deflate.flush(zlib.Z_SYNC_FLUSH)
-        self.whole = Response(200, headers, self.body(b"0" * VIEW_LENGTH), etag=etag)
+            self._shared = GZIP_HEADER + deflate.compress(shared) + deflate.flush(zlib.Z_SYNC_FLUSH) + self._stored
+        self.whole = Response(200, headers, (self._shared, self.last(b"0" * VIEW_LENGTH)), etag=etag)
+        self.size = self.whole.size
+        self._date: bytes | None = None
+        self._begun = b""
 
-    def body(self, view: bytes) -> tuple[bytes, bytes]:
-        """What all get, and what this viewer gets. Hot."""
+    @property
+    def shared(self) -> bytes:
+        """The body's beginning, which all get."""
+        return self._shared
+
+    def last(self, view: bytes) -> bytes:
+        """The body's end, which is this viewer's. Hot."""
         last = view.join(self._pieces)
-        if self._stored:
-            last = b"".join((self._stored, last, struct.pack("<II", zlib.crc32(last, self._crc), self._size)))
-        return self._shared, last
+        return last + TRAILER(zlib.crc32(last, self._crc), self._length) if self._stored else last
+
+    def begun(self, date: bytes) -> bytes:
+        """Head and what all get of the body, kept. Hot."""
+        if self._date is not date:
+            self._begun = self.whole.head(date) + self._shared
+            self._date = date
+        return self._begun
 
     def of(self, view: bytes) -> Response:
         """The playlist of a viewer. Hot."""
@@ -65,21 +80,33 @@ class Template:
 
 
 class Personal(Response):
-    """A viewer's own copy: little more than its last lines."""
+    """A viewer's own copy: made when it is written, and little more than a name until then."""
 
-    __slots__ = ("_whole",)
+    __slots__ = ("_template", "_view")
+
+    status = 200
+    ranged = False
 
     def __init__(self, template: Template, view: bytes) -> None:
-        self._whole = whole = template.whole
-        self.status = 200
-        self.headers = whole.headers
-        self.size = whole.size
-        self.etag = whole.etag
-        self.ranged = False
-        self.chunks = template.body(view)
+        self._template = template
+        self._view = view
+        self.size = template.size
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:  # type: ignore[override]
+        return self._template.whole.headers
+
+    @property
+    def etag(self) -> bytes:  # type: ignore[override]
+        return self._template.whole.etag
+
+    @property
+    def chunks(self) -> tuple[bytes, ...]:  # type: ignore[override]
+        return self._template.shared, self._template.last(self._view)
 
     def head(self, date: bytes) -> bytes:
-        return self._whole.head(date)
+        return self._template.whole.head(date)
 
     def joined(self, date: bytes) -> bytes:
-        return b"".join((self._whole.head(date), *self.chunks))
+        template = self._template
+        return template.begun(date) + template.last(self._view)

@@ -204,15 +204,18 @@ class Rendition:
     def playlist(self, *, skip: bool, blocking: bool, compressed: bool, view: bytes = b"") -> Response:
         """The playlist as it is now: a delta update, cacheable as the answer to a blocking reload, in gzip, with a
         viewing session's name (`personal.is_view`) in the URLs of other playlists. Hot."""
-        key = (skip, blocking, compressed)
+        return self._made((skip, blocking, compressed), view)
+
+    def _made(self, form: tuple[bool, bool, bool], view: bytes) -> Response:
+        """The playlist in one form (skip, blocking, compressed), prepared when somebody asks. Hot."""
         if view:
-            made = self._templates.get(key)
-            if made is None:
-                made = self._templates[key] = self._template(*key)
-            return made.of(view) if isinstance(made, Template) else made
-        response = self._prepared.get(key)
+            template = self._templates.get(form)
+            if template is None:
+                template = self._templates[form] = self._template(*form)
+            return template.of(view)
+        response = self._prepared.get(form)
         if response is None:
-            response = self._prepared[key] = self._prepare(*key)
+            response = self._prepared[form] = self._prepare(*form)
         return response
 
     def _prepare(self, skip: bool, blocking: bool, compressed: bool) -> Response:
@@ -315,9 +318,7 @@ class Rendition:
             if waits:
                 still.append(pending)
             else:
-                pending.resolve(
-                    self.playlist(skip=pending.skip, blocking=True, compressed=pending.compressed, view=pending.view)
-                )
+                pending.resolve(self._made((pending.skip, True, pending.compressed), pending.view))
 
     def expire(self, now: float) -> None:
         """Answer 503 who has waited for three target durations (6.2.5.2), and forget who is gone."""

@@ -106,14 +106,14 @@ def is_host(value: bytes) -> bool:
 def query_value(query: bytes, name: bytes) -> bytes | None:
     """The first value of a query parameter, not decoded; None where it is absent."""
     sought = name + b"="
-    if query.startswith(sought):
-        start = len(sought)
-    else:
-        start = query.find(b"&" + sought) + 1 + len(sought)
-        if start == len(sought):
+    start = len(sought)
+    if not query.startswith(sought):
+        at = query.find(b"&" + sought)
+        if at < 0:
             return None
+        start += at + 1
     end = query.find(b"&", start)
-    return query[start : end if end >= 0 else None]
+    return query[start:end] if end >= 0 else query[start:]
 
 
 def accepts_gzip(request: Request) -> bool:

@@ -66,6 +66,10 @@ class Response:
         self._head = b""
         self._joined = b""
 
+    def of(self, view: bytes) -> Response:
+        """It as a viewing session gets it: all alike, unless a subclass says otherwise."""
+        return self
+
     def head(self, date: bytes) -> bytes:
         """Status line and headers for HTTP/1.1, through the empty line; written anew when the date is another."""
         if self._date is not date:

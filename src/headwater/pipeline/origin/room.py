@@ -19,14 +19,19 @@ class Room:
         self._whole = whole
 
     def enter(self) -> bool:
-        """Whether there was room; each that enters leaves once."""
-        whole = self._whole
-        if self.taken >= self._limit or (whole is not None and not whole.enter()):
+        """Whether there was room; each that enters leaves once. Hot."""
+        if self.taken >= self._limit:
             return False
+        whole = self._whole
+        if whole is not None:
+            if whole.taken >= whole._limit:
+                return False
+            whole.taken += 1
         self.taken += 1
         return True
 
     def leave(self) -> None:
+        """Hot."""
         self.taken -= 1
         if self._whole is not None:
-            self._whole.leave()
+            self._whole.taken -= 1

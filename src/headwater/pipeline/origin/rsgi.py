@@ -61,7 +61,7 @@ class RsgiApp:
                 response = await waited(response, protocol.client_disconnect)
                 if response is None:
                     return
-            if request.method == b"HEAD" or not response.chunks:
+            if request.method == b"HEAD" or not response.size:
                 protocol.response_empty(response.status, response.headers)
             else:
                 protocol.response_bytes(response.status, response.headers, response.body)

@@ -40,7 +40,10 @@ class ViewLedger:
         return len(self._views)
 
     def touch(self, key: bytes, now: float) -> View:
-        """A request of this viewing session, at its arrival or at the end of its wait."""
+        """A request of this viewing session, at its arrival or at the end of its wait.
+
+        One that waits from now on adds one to what is returned, `held`, and is followed by a call of `release`.
+        """
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = View(now)
@@ -50,10 +53,6 @@ class ViewLedger:
         self._views.move_to_end(key)
         self._credit(view, now)
         return view
-
-    def hold(self, key: bytes, now: float) -> None:
-        """A request that waits from now on; each call is followed by one of `release`."""
-        self.touch(key, now).held += 1
 
     def release(self, key: bytes, now: float) -> None:
         """The wait is over, or the viewer gone: it watched until now."""
