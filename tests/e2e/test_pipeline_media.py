@@ -189,11 +189,11 @@ def test_enhanced_rtmp_plays_with_the_right_codecs(
 
 def test_after_the_end_the_url_plays_the_recording(shared: Server) -> None:
     made = create(shared)
-    with running(ffmpeg_command(shared.rtmp + made.stream_key, seconds=9)) as publisher:
+    with running(ffmpeg_command(shared.rtmp + made.stream_key, seconds=5)) as publisher:
         played(made.playback_url)
         publisher.wait(20)
     until(lambda: not live(made.playback_url), "the session has ended", within_s=15)
-    assert duration_s(made.playback_url) == pytest.approx(9, abs=0.3)
+    assert duration_s(made.playback_url) == pytest.approx(5, abs=0.3)
     with httpx.Client(timeout=20) as client:
         playlist = media_playlist(client, renditions(client, made.playback_url)["video"])
     assert playlist.ended and "#EXT-X-PLAYLIST-TYPE:VOD" in playlist.text

@@ -27,6 +27,11 @@ WINDOWS = {"HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "15", "HEADWATER_LIVESTREA
 NETWORK = re.compile(r"Failed to load resource|net::ERR")
 """What Chromium says by itself of answers that are no success; not a fault of the page."""
 
+SINCE_THE_FIRST_PLAYLIST = """
+(performance.now() - performance.getEntriesByType('resource').find(e => e.name.includes('/live.m3u8')).startTime) / 1000
+"""
+"""Seconds since the browser first asked for a media playlist."""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -62,6 +67,9 @@ def test_thirty_seconds_without_a_stall_and_the_latency_of_the_picture(server: S
             state = viewer.state()
             viewers = viewer.page.text_content("#viewers")
             quality = viewer.page.evaluate("document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames")
+            seconds = viewer.page.evaluate(SINCE_THE_FIRST_PLAYLIST)
+        with api(server) as client:
+            session = client.get_active_livestreams_for_livestream_id(made.id).session
     print(
         f"glass to glass: median {median(latencies):.0f} ms, worst {max(latencies):.0f} ms of {len(latencies)} readings"
     )
@@ -69,6 +77,8 @@ def test_thirty_seconds_without_a_stall_and_the_latency_of_the_picture(server: S
     assert len(latencies) > 40 and median(latencies) < 4000
     assert quality > 25 * 25
     assert viewers == "1 watching"
+    print(f"watched {seconds:.2f} s, counted {float(session.viewer_seconds):.2f} s")
+    assert float(session.viewer_seconds) == pytest.approx(seconds, abs=1)
 
 
 def test_it_waits_and_starts_by_itself_and_goes_on_after_a_kill(server: Server, browser: Browser) -> None:
