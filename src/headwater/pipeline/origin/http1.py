@@ -158,7 +158,8 @@ class DeliveryProtocol(ParserProtocol):
             self._begun_at = None
             request = self._read(data, end)
             answer = self._ask(request) if request is not None else None
-            self._unset_keepalive_if_required()
+            if self.timeout_keep_alive_task is not None:
+                self._unset_keepalive_if_required()
             if answer is None:
                 super().data_received(self.readable(data))
                 return

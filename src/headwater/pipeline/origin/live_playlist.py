@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from headwater.pipeline.origin.blocking import Verdict, decide, parse
+from headwater.pipeline.origin.blocking import Verdict, parse
 from headwater.pipeline.origin.holds import Holds
 from headwater.pipeline.origin.personal import is_view
 from headwater.pipeline.origin.program import LiveProgram
@@ -40,7 +40,7 @@ class LivePlaylists:
         if msn < 0:
             answer = rendition.playlist(skip=skip, blocking=False, compressed=compressed, view=name)
             return conditional(request, answer)
-        verdict = decide(rendition.edge, msn, part)
+        verdict = rendition.decide(msn, part)
         if verdict is Verdict.SERVE:
             answer = rendition.playlist(skip=skip, blocking=True, compressed=compressed, view=name)
             return conditional(request, answer)

@@ -61,6 +61,7 @@ class Rendition:
         self._prepared: dict[tuple[bool, bool, bool], Response] = {}
         self._templates: dict[tuple[bool, bool, bool], Template | Response] = {}
         self._edge: Edge | None = None
+        self._asked, self._verdict = (-2, -2), Verdict.REJECT
         self._header = ""
         self._bits = 0
         self._ticks = 0
@@ -140,6 +141,7 @@ class Rendition:
     def _stale(self) -> None:
         self._version += 1
         self._edge = None
+        self._asked = (-2, -2)
         if self._prepared:
             self._prepared = {}
         if self._templates:
@@ -154,6 +156,13 @@ class Rendition:
         if edge is None:
             edge = self._edge = self._find_edge()
         return edge
+
+    def decide(self, msn: int, part: int) -> Verdict:
+        """Whether the playlist answers a request for a part; nearly all viewers ask for the same one. Hot."""
+        asked = (msn, part)
+        if asked != self._asked:
+            self._asked, self._verdict = asked, decide(self.edge, msn, part)
+        return self._verdict
 
     def _find_edge(self) -> Edge:
         if not self.segments:
