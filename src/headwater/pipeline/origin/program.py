@@ -176,11 +176,13 @@ class LiveProgram:
                 continue
             if segment.on_disk:
                 break  # and all before it
+            # All of its parts or none: a segment that is half in memory could be had from neither place.
+            if any(part.offset is None or part.offset + part.size > written for _, part in segment.parts):
+                continue
             for number, part in segment.parts:
-                if part.data is not None and part.offset is not None and part.offset + part.size <= written:
-                    part.data = None
-                    self._programs.media.pop(self._url(rendition, part_name(number)), None)
-            segment.on_disk = not segment.chunks
+                part.data = None
+                self._programs.media.pop(self._url(rendition, part_name(number)), None)
+            segment.on_disk = True
 
     def _forget(self, rendition: Rendition, segment: Segment) -> None:
         for number, _ in segment.parts:
