@@ -157,8 +157,13 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise OperatorError(f"the TLS certificate {certificate} with key {key} cannot be used: {error}") from error
+    except ssl.SSLError as error:
+        raise OperatorError(
+            f"the TLS certificate {certificate} with key {key} cannot be used: they do not belong together, or are not "
+            f"PEM ({error.reason or error}); headwater doctor says more"
+        ) from error
+    except OSError as error:
+        raise OperatorError(f"the TLS certificate {certificate} with key {key} cannot be read: {error}") from error
     return context
 
 

@@ -135,4 +135,4 @@ async def test_a_certificate_is_verified(real_time: simulated.Origin, tmp_path: 
     finally:
         server.stop()
         await task
-    assert report.exit_code == 2 and "certificate" in (report.error or "").lower()
+    assert report.exit_code == 1 and "certificate" in (report.error or "").lower()

@@ -6,9 +6,6 @@ from typing import Annotated
 
 import typer
 
-_CODES = {0: 0, 1: 3, 2: 1}
-"""The validator's codes in those of the command line (see root.py): clean, findings, could not check."""
-
 
 def hls_check(
     url: Annotated[str, typer.Argument(metavar="URL", help="A multivariant or media playlist.")],
@@ -26,5 +23,4 @@ def hls_check(
     """
     from headwater.hlscheck import run
 
-    code = run(url, seconds=seconds, as_json=as_json, verify=not insecure, all_rules=all_rules)
-    raise typer.Exit(_CODES.get(code, 1))
+    raise typer.Exit(run(url, seconds=seconds, as_json=as_json, verify=not insecure, all_rules=all_rules))

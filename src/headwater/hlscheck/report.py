@@ -11,7 +11,8 @@ from rich.markup import escape
 from headwater.hlscheck.observation import Observation
 from headwater.hlscheck.rules import DRAFT, Outcome, Severity, Status
 
-CLEAN, FINDINGS, COULD_NOT_CHECK = 0, 1, 2
+CLEAN, COULD_NOT_CHECK, FINDINGS = 0, 1, 3
+"""Exit codes: 2 is the command line's own, for a wrong call."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """0 clean (SHOULD findings allowed), 1 MUST findings, 2 could not check."""
+        """0 clean (SHOULD findings allowed), 3 MUST findings, 1 could not check."""
         if self.error is not None:
             return COULD_NOT_CHECK
         return FINDINGS if self.musts else CLEAN
