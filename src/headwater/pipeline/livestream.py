@@ -321,9 +321,12 @@ class LivestreamSession:
     async def _finish(self, now_ms: int, error: str | None) -> None:
         viewer_seconds = self.viewer_seconds
         recording = None
-        if self._recorder is not None and self._keep and self.opened:
+        failed = error is not None and not self.playable  # some frames of what could not be packaged: nothing to play
+        if self._recorder is not None and self._keep and self.opened and not failed:
             recording = await self._recorder.close()
         self._program.end(recording)
+        if failed:
+            self.withdraw()
         if self._recorder is not None and recording is None:
             await self._recorder.discard()
         if self.opened:
