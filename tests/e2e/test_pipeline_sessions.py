@@ -276,7 +276,7 @@ def test_an_unsupported_codec_is_said_to_the_encoder_and_in_the_session(shared: 
     assert "ERR_UNSUPPORTED_VIDEO_CODEC" in session.err_message
     entries = {entry.kind: entry for entry in log_of(shared, made)}
     assert "opened" in entries and "live" not in entries and "recorded" not in entries
-    assert httpx.get(made.playback_url).status_code == 404, "a frame of sound is no recording"
+    until(lambda: httpx.get(made.playback_url, timeout=30).status_code == 404, "a frame of sound is no recording")
     rejected, failed = entries["rejected"], entries["failed"]
     assert rejected.code == failed.code == "ERR_UNSUPPORTED_VIDEO_CODEC" and failed.session_id == session.id
     assert "Sorenson" in rejected.message and "Sorenson" in failed.message
