@@ -2,6 +2,8 @@
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo y),$(p))))
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+OFFLINE = { echo "could not download from PyPI: is there a network or a proxy? then run make again" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check e2e bench conformance pythons setup setup-dev web clean
@@ -12,7 +14,7 @@ help:  ## list the commands
 run: setup web  ## install into .venv, start the server with a moving test picture, print where it plays
 	@$(BIN)/headwater demo
 
-test: setup-dev web  ## the tests; programs that are missing are named in the skips
+test: setup-dev web  ## all tests, some 9 minutes; programs that are missing are named in the skips
 	@$(BIN)/python -m pytest
 
 check: setup-dev  ## ruff, mypy --strict, import-linter
@@ -45,16 +47,20 @@ web: src/headwater/web/vendor/.fetched
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Headwater needs Python 3.11 or newer (set PYTHON=/path/to/python3.11)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
-$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+# Each step has a stamp of its own: what failed is tried again, also where the steps before it are done.
+$(VENV)/.pip: | $(BIN)/python
+	@$(PIP) --upgrade 'pip>=25.1' || $(OFFLINE)
+	@touch $@
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/.pip
 	@echo "installing Headwater into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(PIP) -e . || $(OFFLINE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
 	@echo "installing the development tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@$(PIP) --group dev || $(OFFLINE)
 	@touch $@
 
 src/headwater/web/vendor/.fetched: tools/fetch_web.py | $(VENV)/.runtime
