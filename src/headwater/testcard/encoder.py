@@ -143,7 +143,8 @@ class TestCard:
         picture = _Picture(settings, start_ms) if settings.codec else None
         sound = _Sound(settings, round(start_ms * SAMPLE_RATE / 1000)) if settings.audio_codec else None
         frames = None if settings.duration_s is None else round(settings.duration_s * settings.fps)
-        index = 0
+        gop = gop_frames(settings)
+        index = next_sync = 0
         while frames is None or index < frames:
             due_ms = float(start_ms + index * frame_ms)
             if not clock.wait_until(due_ms):
@@ -156,13 +157,20 @@ class TestCard:
             if sound is not None:
                 yield from sound.until(float(index * frame_ms) + AUDIO_LEAD_MS)
             if picture is not None:
-                forced = self._sync_wanted.is_set()
+                forced = self._sync_wanted.is_set() or index >= next_sync
                 self._sync_wanted.clear()
+                # The encoder counts the frames that it is given; where some were left out, its GOP would last longer.
+                next_sync = (index // gop + 1) * gop
                 yield from picture.encode(index, forced=forced)
             index += 1
         for part in (sound, picture):
             if part is not None:
                 yield from part.finish()
+
+
+def gop_frames(settings: TestCardSettings) -> int:
+    """Frames from a sync sample to the next."""
+    return max(1, round(settings.fps * Fraction(settings.gop_s)))
 
 
 class _Track:
@@ -201,7 +209,7 @@ class _Picture(_Track):
         context = self.stream.codec_context
         context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
         context.time_base = 1 / settings.fps
-        context.gop_size = max(1, round(settings.fps * Fraction(settings.gop_s)))
+        context.gop_size = gop_frames(settings)
         context.max_b_frames = 0
         context.bit_rate = settings.bitrate
         if settings.codec in ("h264", "hevc"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -78,6 +79,25 @@ def test_a_machine_that_is_too_slow_leaves_frames_out_and_keeps_the_time() -> No
     assert card.skipped > 0
     assert len(pictures) + card.skipped >= 60
     assert len(pictures) < 60
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vp9"])
+def test_frames_that_are_left_out_make_no_gop_longer(codec: str) -> None:
+    """Where the machine is too slow, sync samples still come with the first frame of each second."""
+
+    class SlowClock(FastClock):
+        def wait_until(self, wall_ms: float) -> bool:
+            super().wait_until(wall_ms)
+            self.at_ms += 70
+            return True
+
+    settings = replace(SMALL, codec=codec, audio_codec=None, duration_s=6)
+    card = TestCard(settings)
+    pictures = of(list(card.tags(SlowClock())), VIDEO)
+    syncs = [tag.timestamp_ms for tag in pictures if tag.is_sync]
+    assert card.skipped > 60
+    assert len(syncs) == 6
+    assert max(after - before for before, after in pairwise(syncs)) < 1500
 
 
 def test_nothing_to_send_is_refused() -> None:
