@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from headwater.client import Headwater
 from tests.e2e.support import live, until
+from tests.support import require
 
 STOPPED_WITHIN_S = 30
 
@@ -82,6 +84,43 @@ def test_for_people_it_prints_lines_to_copy(tmp_path: Path) -> None:
         keys.append(values["OBS stream key"])
     assert keys[0] == keys[1] and len(keys[0]) == 64
     assert left(data) == []
+
+
+def test_an_encoder_takes_over_with_the_printed_line_and_the_card_comes_back(tmp_path: Path) -> None:
+    """ffmpeg for 12 s, then the livestream is disabled and enabled, then it has another key: the demo lives on."""
+    data = tmp_path / "demo"
+    with demo(data) as process:
+        assert process.stdout is not None
+        lines = list(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        values = {line[:25].strip(): line[25:].strip() for line in lines if len(line) > 26}
+        program, *arguments = shlex.split(values["ffmpeg"].replace("-f flv", "-t 12 -f flv"))
+        subprocess.run([require(program), "-nostdin", "-v", "error", *arguments], timeout=40, check=False)
+        assert process.poll() is None, "the demo goes on"
+        assert "your encoder has taken over" in process.stdout.readline()
+        assert process.stdout.readline() == "the test picture is back\n"
+        until(lambda: live(values["any HLS player"]), "the card plays again")
+        second = run_demo_to_its_end(data)
+        assert second.returncode == 1
+        assert second.stderr == f"headwater: a demo already runs here: {values['Watch']}\n" and second.stdout == ""
+        assert (data / "ready.json").exists() and process.poll() is None
+        with Headwater(credentials=data) as headwater:
+            (only,) = headwater.iterate_livestreams()
+            headwater.disable(only.id)
+            assert "is disabled" in process.stdout.readline()
+            headwater.enable(only.id)
+            assert process.stdout.readline() == "the test picture is back\n"
+            until(lambda: live(values["any HLS player"]), "the card plays after the pause")
+            key = headwater.reset_key(only.id).stream_key
+            assert key in process.stdout.readline()
+            until(lambda: live(values["any HLS player"]), "the card plays with the new key")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOPPED_WITHIN_S) == 0
+    assert left(data) == []
+
+
+def run_demo_to_its_end(data: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "headwater", "demo", "--data", str(data)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=40)
 
 
 def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path) -> None:

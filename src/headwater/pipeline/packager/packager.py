@@ -126,9 +126,6 @@ class Packager:
                 came = (lane.writer.end - lane.clock.frame) / per_ms
                 latest = max(latest, came)
                 due = min(due, came + lane.remaining / per_ms)
-                if lane is self._leader and not lane.is_video and lane.writer.segment_end >= 0:
-                    # Every unit of sound is a sync sample: the segment ends as planned, in the midst of a part.
-                    due = min(due, came + max(0.0, self._plan.planned_ms - lane.writer.segment_ms))
         return due - latest
 
     def discontinuity(self, now_ms: int) -> Several[Output]:
