@@ -59,6 +59,7 @@ BOUNDS: dict[str, Bound] = {
     "recorder.queue_limit_bytes": (1 * MIB, 16 * GIB),
     "recorder.gather_ms": (0, 1000),
     "recorder.sync_interval_ms": (0, 5000),
+    "recorder.reserve_bytes": (0, 1024 * GIB),
     "control.requests_per_s": (0.1, 1_000_000),
     "control.requests_burst": (1, 1_000_000),
     "control.failed_auth_per_s": (0.01, 1000),

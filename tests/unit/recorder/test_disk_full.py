@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,3 +51,18 @@ async def test_disk_full(tmp_path: Path) -> None:
     assert whole is not None
     assert RecordingFile(whole.path).read(whole.tracks[0].segments[0].extents) == other_script.segments[VIDEO, 0]
     await writer.stop()
+
+
+async def test_what_the_database_needs_is_left(tmp_path: Path) -> None:
+    """The database lies on the same disk: a recording that would take its room stops."""
+    free = os.statvfs(tmp_path)
+    reasons: list[str] = []
+    writer = DiskWriter(WriterSettings(gather_ms=0, reserve_bytes=free.f_bavail * free.f_frsize * 2))
+    recorder = SessionRecorder.create(tmp_path / "s.mp4", "session", writer, on_failure=reasons.append)
+    script = Script()
+    recorder.apply([init(VIDEO), script.open(VIDEO, 0), script.part(VIDEO, 0, bytes(100), [3000])])
+    assert await recorder.close() is None
+    assert reasons == ["the disk is nearly full (reserve_bytes): s.mp4"]
+    await recorder.discard()
+    await writer.stop()
+    assert os.listdir(tmp_path) == []

@@ -8,6 +8,7 @@ reason, and nothing else does.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 import time
@@ -31,11 +32,14 @@ class WriterSettings:
         gather_ms: How long the thread waits for more after the first bytes: one pass then writes for
             every session, and each takes the interpreter from the event loop. A crash of the process may lose as much.
         sync_interval_ms: How long bytes may be written and not yet on the disk; under the 5 s that are promised.
+        reserve_bytes: Left free on the disk: recordings stop before the database, which lies beside them, cannot be
+            written any more, and the server not be started.
     """
 
     queue_limit_bytes: int = 128 * 1024 * 1024
     gather_ms: int = 150
     sync_interval_ms: int = 4000
+    reserve_bytes: int = 64 * 1024 * 1024
 
 
 class Kind(Enum):
@@ -206,6 +210,7 @@ class DiskWriter:
         if heads:
             _write_whole(sink._fd, heads[-1], 0)
         if media:
+            self._leave_reserve(sink, sum(map(len, media)))
             self._append(sink, media)
         if index:
             data = b"".join(index)
@@ -220,6 +225,11 @@ class DiskWriter:
         sink._fd = os.open(sink.path, flags | os.O_RDWR, 0o640)
         sink.made = True
         sink._index_fd = os.open(sink.index_path, flags | os.O_WRONLY | os.O_APPEND, 0o640)
+
+    def _leave_reserve(self, sink: RecordingSink, size: int) -> None:
+        disk = os.fstatvfs(sink._fd)
+        if disk.f_bavail * disk.f_frsize - size < self.settings.reserve_bytes:
+            raise OSError(errno.ENOSPC, "the disk is nearly full (reserve_bytes)")
 
     def _append(self, sink: RecordingSink, media: list[bytes]) -> None:
         for first in range(0, len(media), _IOV_MAX):
