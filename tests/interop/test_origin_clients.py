@@ -150,6 +150,13 @@ async def test_head_says_what_get_does(side: Side, target: str) -> None:
     assert "content-length" in head.headers
 
 
+async def test_head_of_a_page_has_no_body(side: Side) -> None:
+    """Applications leave that to the server, and HTTP/2 takes a body for a broken stream (RFC 9113, 8.1.1)."""
+    got, head = await side.get("/method/"), await side.ask("HEAD", "/method/")
+    assert head.status_code == got.status_code == 405
+    assert head.content == b"" and head.headers["content-length"] == str(len(b"HEAD 0"))
+
+
 async def test_tags(side: Side) -> None:
     for target in (PLAYLIST, PART, SEGMENT):
         etag = (await side.get(target)).headers["etag"]

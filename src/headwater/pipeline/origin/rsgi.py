@@ -89,7 +89,7 @@ def names_one_host(scope: Any) -> bool:
 async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
     """Run an ASGI 3 application for an RSGI request."""
     body: AsyncIterator[bytes] = aiter(protocol)
-    finished = False
+    finished = answered = False
     start: MutableMapping[str, Any] = {}
     stream: Any = None
 
@@ -105,7 +105,7 @@ async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
             return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: MutableMapping[str, Any]) -> None:
-        nonlocal stream
+        nonlocal stream, answered
         if message["type"] == "http.response.start":
             start.update(message)
             return
@@ -113,6 +113,12 @@ async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
             await drained(body)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", [])]
         content, more = message.get("body", b""), message.get("more_body", False)
+        if scope.method == "HEAD":
+            # Applications leave it to the server to keep the body back; HTTP/2 takes one for an error (RFC 9113, 8.1.1).
+            if not answered:
+                answered = True
+                protocol.response_empty(start["status"], headers)
+            return
         if stream is None and not more:
             if content:
                 protocol.response_bytes(start["status"], headers, content)
