@@ -157,6 +157,12 @@ async def test_head_of_a_page_has_no_body(side: Side) -> None:
     assert head.content == b"" and head.headers["content-length"] == str(len(b"HEAD 0"))
 
 
+async def test_a_refusal_reaches_who_sends_all_before_listening(side: Side) -> None:
+    """Also where HTTP/2's window would let no more of the body through once the answer is there."""
+    response = await side.client.post("/limited", content=bytes(3_000_000))
+    assert (response.status_code, response.text) == (413, "too large")
+
+
 async def test_tags(side: Side) -> None:
     for target in (PLAYLIST, PART, SEGMENT):
         etag = (await side.get(target)).headers["etag"]

@@ -114,7 +114,7 @@ async def call_asgi(app: AsgiApp, scope: Any, protocol: Any) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", [])]
         content, more = message.get("body", b""), message.get("more_body", False)
         if scope.method == "HEAD":
-            # Applications leave it to the server to keep the body back; HTTP/2 takes one for an error (RFC 9113, 8.1.1).
+            # Applications leave it to the server to keep the body back; HTTP/2 breaks off (RFC 9113, 8.1.1).
             if not answered:
                 answered = True
                 protocol.response_empty(start["status"], headers)
@@ -137,7 +137,7 @@ def listens_late(scope: Any) -> bool:
     """Whether a request's body may be on its way from a client that sends all of it before it reads an answer."""
     headers = scope.headers
     has_body = "content-length" in headers or "transfer-encoding" in headers
-    return has_body and "expect" not in headers and scope.http_version[0] == "1"
+    return has_body and "expect" not in headers
 
 
 async def drained(body: AsyncIterator[bytes]) -> None:
