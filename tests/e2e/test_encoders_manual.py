@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from headwater.cli.demo import ENCODE, LAVFI
 from tests.e2e.support import create, played, running
 from tests.support import Server, require, running_server
 
@@ -32,10 +33,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Pa
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `-c copy` asks for: H.264 with a key frame every 2 s, and AAC."""
+    """As most files are: one key frame at its begin, and sound of another rate."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=30:d=15", "-f", "lavfi", "-i", "sine=d=15:r=44100"]
-    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "60", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "600", "-pix_fmt", "yuv420p", "-c:a", "aac"]
     subprocess.run([require("ffmpeg"), "-v", "error", *source, *encode, str(path)], check=True)
     return path
 
@@ -43,10 +44,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_has_commands_of_both() -> None:
     assert [named(command) for command in COMMANDS] == [
         "ffmpeg-rtmp-encode",
-        "ffmpeg-rtmp-copy",
-        "ffmpeg-rtmps-copy",
+        "ffmpeg-rtmp-encode",
+        "ffmpeg-rtmps-encode",
         "gst-launch-1.0-location=rtmp-encode",
     ]
+
+
+def test_the_same_line_stands_everywhere() -> None:
+    """In the README, and in what `make run` prints (which tests/e2e/test_demo_command.py runs)."""
+    for text in (MANUAL, (Path(__file__).parents[2] / "README.md").read_text()):
+        lines = " ".join(text.replace("\\\n", " ").split())
+        assert lines.count("libx264 -preset") == lines.count(ENCODE.removeprefix("-c:v ")) > 0
+        assert LAVFI in lines and "-g 60" not in lines
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=named)

@@ -31,8 +31,8 @@ LAVFI = "-f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine=r=48000"
 """A picture and a tone that ffmpeg makes itself: a line that needs no file."""
 
 ENCODE = (
-    "-c:v libx264 -preset veryfast -tune zerolatency -pix_fmt yuv420p "
-    '-force_key_frames "expr:gte(t,n_forced*2)" -c:a aac -ar 48000'
+    "-c:v libx264 -preset veryfast -tune zerolatency -pix_fmt yuv420p -b:v 2500k -maxrate 2500k -bufsize 2500k "
+    '-force_key_frames "expr:gte(t,n_forced*2)" -c:a aac -b:a 128k -ar 48000'
 )
 """As docs/encoders.md has it: a key frame every 2 s at any frame rate."""
 
