@@ -72,7 +72,10 @@ def find_access(
     found = {name: value for name, value in values.items() if value}
     if len(found) < len(values):
         wanted = ", ".join(f"{name} ({ENVIRONMENT[name]})" for name in values if name not in found)
-        raise NotConfigured(f"missing: {wanted}; HEADWATER_CREDENTIALS may name the server's credentials.json")
+        raise NotConfigured(
+            "whose server? --credentials PATH (credentials= in Python) or HEADWATER_CREDENTIALS=PATH names its data "
+            f"folder or its credentials.json; without one these are missing: {wanted}"
+        )
     return Access(**found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,38 @@ def test_livestreams_from_creation_to_a_new_key(tmp_path: Path) -> None:
         assert [one["id"] for one in newest] == [second["id"]]
 
 
+def test_a_livestream_by_its_name_its_sessions_events_stop_and_deletion(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+
+        def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return run("livestreams", "--credentials", str(server.data), *arguments)
+
+        made = dict(line.split("  ", 1) for line in ask("create", "launch").stdout.splitlines())
+        fields = {name: value.strip() for name, value in made.items()}
+        assert fields["disabled"] == "no"
+        assert fields["page to watch"] + "/manifest/video.m3u8" == fields["playback url"]
+        publish_url = fields["ingest server"] + fields["stream key"]
+        sent = run("publish", publish_url, "--size", "320x180", "--duration", "3")
+        assert sent.returncode == 0, sent.stderr
+        shown = ask("show", "launch").stdout
+        assert re.search(r"^created at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", shown, re.MULTILINE)
+        assert re.search(r"^session started time +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", shown, re.MULTILINE)
+        assert ask("stop", "launch").returncode == 0
+        (session,) = json.loads(ask("sessions", "launch", "--json").stdout)
+        head, row = ask("sessions", fields["id"]).stdout.splitlines()
+        assert head.startswith("id") and row.startswith(session["id"])
+        events = ask("events", "launch").stdout
+        assert "The livestream can be watched." in events and " UTC  live " in events
+        assert ask("create", "launch").returncode == 0
+        twice = ask("show", "launch")
+        assert twice.returncode == 4 and "2 livestreams have the name 'launch'" in twice.stderr
+        assert fields["id"] in twice.stderr
+        assert ask("delete", fields["id"]).returncode == 0
+        assert ask("show", "launch").returncode == 0, "the name is unique again"
+        unknown = ask("stop", "lunch")
+        assert unknown.returncode == 4 and "no livestream has the name or id 'lunch'" in unknown.stderr
+
+
 def test_what_is_wrong_with_the_access_is_said(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         named = ["--credentials", str(server.data)]
@@ -119,6 +152,7 @@ def test_an_url_that_is_none_is_wrong_use(url: str) -> None:
 def test_without_credentials_it_says_what_is_missing(tmp_path: Path) -> None:
     result = run("livestreams", "list", cwd=tmp_path)
     assert result.returncode != 0 and "HEADWATER_CREDENTIALS" in result.stderr
+    assert result.stderr.startswith("headwater: whose server? --credentials PATH")
 
 
 def test_a_publish_with_a_wrong_key_is_refused_with_the_reason(tmp_path: Path) -> None:
