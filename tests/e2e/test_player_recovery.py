@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import chromium, until, watched
-from tests.e2e.support import card_command, create, played, running
+from tests.e2e.support import card_command, create, ffmpeg_command, played, running
 from tests.support import require, running_server
 
 NETWORK = re.compile(r"Failed to load resource|net::ERR")
@@ -72,6 +73,28 @@ def test_a_publisher_that_never_comes_back_ends_the_stream_for_who_was_stalled(
             viewer.reach("ended")
             assert viewer.page.text_content("#headline") == "The stream has ended"
             until(viewer.page, "!document.querySelector('#recording').hidden", within_s=15)
+            assert own(viewer.complaints) == []
+
+
+def test_after_breaks_and_the_end_the_page_takes_up_the_next_broadcast(browser: Browser, tmp_path: Path) -> None:
+    """Each break leaves its mark in the browser's buffer, and the last picture may never be shown."""
+    windows = {"HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "6", "HEADWATER_LIVESTREAM_GOODBYE_WINDOW_S": "6"}
+    with running_server(tmp_path / "data", env=windows) as server:
+        made = create(server)
+        publish = ffmpeg_command(server.rtmp + made.stream_key)
+        with watched(browser, page_of(made.playback_url)) as viewer:
+            for end in (signal.SIGINT, signal.SIGKILL, signal.SIGINT):
+                with running(publish) as publisher:
+                    viewer.reach("playing", within_s=30)
+                    until(viewer.page, f"{VIDEO}.currentTime > {viewer.page.evaluate(f'{VIDEO}.currentTime')} + 5")
+                    publisher.send_signal(end)
+                    publisher.wait(timeout=10)
+                viewer.reach("stalled")
+            viewer.reach("ended", within_s=20)
+            with running(publish):
+                viewer.reach("playing", within_s=30)
+                until(viewer.page, f"{VIDEO}.currentTime > 1")
+                assert viewer.state()["kind"] == "live"
             assert own(viewer.complaints) == []
 
 

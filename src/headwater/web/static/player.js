@@ -70,20 +70,18 @@ function showPosition() {
   }
   $("live").classList.toggle("at-edge", stream.state === "playing" && stream.atEdge);
   if (recording) $("time").textContent = range ? `${clock(video.currentTime)} / ${clock(range.end)}` : "";
-  else $("time").textContent = stream.latency === null ? "" : `${stream.latency.toFixed(1)} s`;
+  else $("time").textContent = stream.latency === null ? "" : `${stream.latency.toFixed(1)} s behind`;
   $("time").title = recording ? "" : "Behind the moment at which the picture reached the server";
 }
 
 function showStats() {
   if ($("stats").hidden) return;
-  const { buffered } = video;
-  const ahead = buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
   const quality = video.getVideoPlaybackQuality?.();
   const rows = {
     State: stream.state,
     Latency: stream.latency === null ? "–" : `${stream.latency.toFixed(2)} s`,
     Target: stream.target === null ? "–" : `${stream.target.toFixed(2)} s`,
-    Buffer: `${ahead.toFixed(2)} s`,
+    Buffer: `${stream.buffered.toFixed(2)} s`,
     Picture: video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : "–",
     Dropped: quality ? `${quality.droppedVideoFrames} of ${quality.totalVideoFrames}` : "–",
     Stalls: stream.stalls,

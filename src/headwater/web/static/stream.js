@@ -12,6 +12,8 @@ const Hls = await import("/assets/vendor/hls.min.mjs").then((module) => module.d
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5000;
+const SHORT_PAUSE_MS = 2000; // the longest while encoders often come back
+const SOON_MS = 60000;
 const GROWTH = 1.5;
 const SETTLED_MS = 5000; // having played this long, a failure is a new one
 const NATIVE_PATIENCE_MS = 15000; // native players say nothing of a connection that is gone
@@ -72,6 +74,7 @@ export class Stream extends EventTarget {
   async wait(state = "waiting", detail = "") {
     const run = this.stop();
     this.set(state, detail);
+    const since = performance.now();
     let next = Math.min(FIRST_PAUSE_MS * GROWTH ** this.failures, LONGEST_PAUSE_MS);
     if (this.failures > 1) await this.rest(state === "error" ? LONGEST_PAUSE_MS : next);
     while (run === this.run) {
@@ -83,7 +86,8 @@ export class Stream extends EventTarget {
       else this.set(state, state === "waiting" ? "It starts by itself." : detail);
       if (!this.asked) this.askForRecording();
       await this.rest(next);
-      next = document.hidden ? LONGEST_PAUSE_MS : Math.min(next * GROWTH, LONGEST_PAUSE_MS);
+      const soon = live === false && !document.hidden && performance.now() - since < SOON_MS;
+      next = document.hidden ? LONGEST_PAUSE_MS : Math.min(next * GROWTH, soon ? SHORT_PAUSE_MS : LONGEST_PAUSE_MS);
     }
   }
 
@@ -107,7 +111,8 @@ export class Stream extends EventTarget {
     this.asked = true;
     try {
       const response = await fetch(this.url, { cache: "no-store" });
-      this.recording = response.ok && this.state !== "playing";
+      // A broadcast that is just beginning has a playlist too.
+      this.recording = response.ok && (await this.live()) === false && this.state !== "playing";
     } catch {
       this.asked = false;
     }
@@ -196,6 +201,7 @@ export class Stream extends EventTarget {
     }
     this.asked = false;
     this.liveAgain = false;
+    this.over = false;
     return ++this.run;
   }
 
@@ -235,6 +241,9 @@ export class Stream extends EventTarget {
         if (this.state === "playing" && now - this.playingSince > SETTLED_MS) this.failures = 0;
         last = video.currentTime;
         since = now;
+      } else if (now - since > STALL_MS && this.over && this.buffered < LEAST_BUFFER_S) {
+        this.ended(); // the browser waits for a last picture that no track brings any more
+        since = now;
       } else if (now - since > STALL_MS && this.state === "playing") {
         this.stalls += 1;
         this.set("stalled", this.over ? "" : "Waiting for the stream.");
@@ -259,6 +268,12 @@ export class Stream extends EventTarget {
     return this.hls?.targetLatency ?? null;
   }
 
+  /** Seconds that are there to be played. */
+  get buffered() {
+    const { buffered, currentTime } = this.video;
+    return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+  }
+
   get atEdge() {
     const behind = this.hls?.latency;
     return behind === undefined || behind < (this.target ?? 3) + 3;
@@ -273,8 +288,7 @@ export class Stream extends EventTarget {
     }
     const behind = hls.latency - (hls.targetLatency ?? 0);
     if (behind > FAR_S) return this.goLive();
-    const { buffered } = video;
-    const ahead = buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
+    const ahead = this.buffered;
     let rate = 1;
     if (behind > NEAR_S && ahead > LEAST_BUFFER_S) rate = Math.min(FASTEST, 1 + GAIN * behind);
     else if (behind < -NEAR_S) rate = SLOWEST;
