@@ -1,5 +1,6 @@
 """The composition root: builds every part from Settings, starts and stops them in order.
 
+    look     the operator's listener: health, metrics
     open     control plane (database, migrations) ─► what a crash left: recordings, sessions ─► origin ─► livestreams
     bind     HTTP(S), RTMP(S) ─► addresses known ─► credentials.json ─► `ready`
     drain    no new publishers ─► sessions close (ENDLIST, totals, recordings) ─► waiting viewers answered ─► database
@@ -34,6 +35,7 @@ from headwater.control.plane import ControlPlane
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.urls import API_PATH, Addresses
 from headwater.errors import HeadwaterError, OperatorError
+from headwater.events import Event, Listener
 from headwater.logs import configure_logging
 from headwater.pipeline.ingest import RtmpIngest
 from headwater.pipeline.livestream import Grant, Livestreams, Storage
@@ -42,6 +44,8 @@ from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.thumbnail import Thumbnailer
 from headwater.pipeline.recorder import DiskWriter, delete, recover
 from headwater.pipeline.recorder.recording import RecordedTrack, Recording
+from headwater.telemetry.sources import Sources
+from headwater.telemetry.telemetry import Telemetry
 from headwater.web.routes import routes
 
 log = logging.getLogger("headwater")
@@ -52,6 +56,10 @@ DRAIN_S = 7.0
 LEAST_S = 0.3
 GIVE_UP_S = 9.5
 """After this the process ends whatever hangs: before supervisors kill it at 10 s, and with a word in the log."""
+
+
+OPERATOR_CONNECTIONS = 64
+"""Of the operator's listener: some Prometheus servers, probes, and a person who looks."""
 
 
 class PipelineAuthority:
@@ -79,6 +87,16 @@ class PipelineDirectory:
 
     async def recording(self, playback_id: str, session: str) -> str | None:
         return await self._playbacks.recording(playback_id, session)
+
+
+class Nowhere:
+    """The directory of the operator's listener, where nothing can be played."""
+
+    async def playback(self, playback_id: str) -> PlaybackInfo | None:
+        return None
+
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        return None
 
 
 async def run(settings: Settings) -> None:
@@ -109,6 +127,16 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
     async with AsyncExitStack() as stack:
         drain = Drain(stack)
         stack.enter_context(data_folder(server.data))
+        telemetry = Telemetry(settings.telemetry)
+        telemetry.start()
+        drain.later("telemetry", telemetry.stop)
+        addresses = Addresses()
+        if server.metrics is not None:
+            nothing = replace(settings.origin, max_connections=OPERATOR_CONNECTIONS)
+            operator = HttpServer(Origin(Nowhere(), nothing, data_dir=server.data), telemetry.operator_app())
+            starting = operator.start_http(server.metrics.host, server.metrics.port)
+            addresses = replace(addresses, metrics=await bound("metrics", starting))
+            drain.later("the operator's listener", lambda: operator.stop(LEAST_S))
         plane = await ControlPlane.open(settings.control)
         drain.later("the control plane", lambda: plane.close(3.0))
         await recover_sessions(server.data, plane)
@@ -124,21 +152,23 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             PipelineAuthority(plane.stream_keys),
             origin,
             Storage(server.data, writer),
-            plane.listen,
+            told(plane.listen, telemetry.listen),
             settings=settings.livestream,
             packager_settings=settings.packager,
         )
         plane.attach(livestreams)
 
-        pages = Starlette(routes=[Mount(API_PATH, plane.api), *routes(directory)])
+        pages = Starlette(routes=[Mount(API_PATH, plane.api), *telemetry.probes(), *routes(directory)])
         http = HttpServer(origin, pages)
         drain.later("HTTP", lambda: http.stop(2.0))
         ingest = RtmpIngest(livestreams, settings.ingest)
         drain.later("ingest", ingest.stop)
         drain.later("the open sessions", livestreams.close)
+        drain.later("readiness", telemetry.draining)
+        telemetry.watch(Sources(livestreams, ingest, http, origin, writer, plane, server.data))
 
         livestreams.start()
-        addresses = Addresses(http=await bound("http", http.start_http(server.http.host, server.http.port)))
+        addresses = replace(addresses, http=await bound("http", http.start_http(server.http.host, server.http.port)))
         if server.https is not None:
             assert server.tls_cert is not None and server.tls_key is not None, "checked by the settings"
             starting = http.start_https(server.https.host, server.https.port, server.tls_cert, server.tls_key)
@@ -148,7 +178,18 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             starting = ingest.start(server.rtmps.host, server.rtmps.port, tls)
             addresses = replace(addresses, rtmps=await bound("rtmps", starting))
         await plane.announce(addresses)
+        telemetry.accepting()
         yield addresses
+
+
+def told(*listeners: Listener) -> Listener:
+    """One listener for all of them, in order."""
+
+    def listen(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return listen
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:

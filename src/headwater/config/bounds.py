@@ -66,6 +66,9 @@ BOUNDS: dict[str, Bound] = {
     "control.failed_auth_burst": (1, 10_000),
     "control.body_limit_bytes": (1 * KIB, 16 * MIB),
     "control.body_timeout_s": (0.1, 600),
+    "telemetry.max_livestreams": (0, 10_000),
+    "telemetry.ready_database_s": (0.1, 30),
+    "telemetry.ready_free_bytes": (0, 1024 * GIB),
 }
 
 

@@ -25,6 +25,7 @@ PURPOSES = {
     "recorder": "Writing to disk",
     "control": "The API",
     "ingest": "What an encoder may send",
+    "telemetry": "Metrics and readiness",
 }
 """Every section, in the order of the manual: what most operators look for comes first."""
 

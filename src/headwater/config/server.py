@@ -24,6 +24,8 @@ class ServerSettings:
             low latency over HTTP/2 only. Empty: not served.
         rtmp: HOST:PORT for encoders over RTMP.
         rtmps: The same over TLS; needs tls_cert and tls_key. Empty: not served.
+        metrics: HOST:PORT for the operator alone, over HTTP: `/metrics` for Prometheus, `/healthz`, and `/readyz` with
+            what is wrong in words. Whoever reaches it may read it. Empty: not served.
         tls_cert: PEM file: the certificate, then its chain.
         tls_key: PEM file: the private key of tls_cert.
         public_url: How viewers and callers reach the HTTP server when it stands behind a proxy or a load balancer, e.g.
@@ -41,6 +43,7 @@ class ServerSettings:
     https: Address | None = None
     rtmp: Address = RTMP
     rtmps: Address | None = None
+    metrics: Address | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     public_url: str | None = None

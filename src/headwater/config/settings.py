@@ -13,6 +13,7 @@ from headwater.pipeline.livestream import LivestreamSettings
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.packager.settings import PackagerSettings
 from headwater.pipeline.recorder.writer import WriterSettings
+from headwater.telemetry.settings import TelemetrySettings
 
 SHARED: dict[str, str] = {
     "control.data_dir": "server.data",
@@ -39,6 +40,7 @@ class Settings:
     origin: OriginSettings = field(default_factory=OriginSettings)
     recorder: WriterSettings = field(default_factory=WriterSettings)
     control: ControlSettings = field(default_factory=lambda: ControlSettings(ServerSettings().data))
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from headwater.errors import OperatorError
 
@@ -52,12 +53,18 @@ _NO_CONNECTION = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Database:
-    """An open database; `read()` and `write()` give a connection in a transaction."""
+    """An open database; `read()` and `write()` give a connection in a transaction.
+
+    Attributes:
+        errors: Statements that failed and connections that could not be had, so far.
+    """
 
     def __init__(self, engine: AsyncEngine, url: URL) -> None:
         self.engine = engine
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.errors = 0
+        event.listen(engine.sync_engine, "handle_error", self._failed)
         self._writers = asyncio.Semaphore(1 if self.is_sqlite else POSTGRES_WRITERS)
 
     @asynccontextmanager
@@ -92,7 +99,17 @@ class Database:
         except _NO_CONNECTION as error:
             if connected:
                 raise
+            self.errors += 1
             raise DatabaseAway(f"no connection to the database: {error or type(error).__name__}") from error
+
+    def _failed(self, _context: object) -> None:
+        self.errors += 1
+
+    @property
+    def connections_in_use(self) -> int:
+        """Of `POOL_SIZE`."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -109,6 +109,11 @@ class EventWriter:
             )
 
     @property
+    def dropped(self) -> int:
+        """Events that were lost for want of room, so far."""
+        return self._dropped
+
+    @property
     def waiting(self) -> int:
         """Events that are not durable yet."""
         return len(self._queue) + len(self._progress)

@@ -14,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from headwater.control.api.application import build_api
@@ -22,7 +24,7 @@ from headwater.control.api.service import Service
 from headwater.control.authority import Playbacks, StreamKeys
 from headwater.control.broadcasts import Broadcasts
 from headwater.control.credentials import Credentials, first_start, node_id
-from headwater.control.database import Database, DatabaseAway, open_database
+from headwater.control.database import POOL_SIZE, Database, DatabaseAway, open_database
 from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
 from headwater.control.repository import livestreams, sessions
@@ -31,6 +33,24 @@ from headwater.control.settings import ControlSettings
 from headwater.control.urls import Addresses, Urls
 from headwater.errors import OperatorError
 from headwater.events import Event, SessionOpened
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneFacts:
+    """The control plane in numbers.
+
+    Attributes:
+        connections_in_use, connections_limit: Of the database.
+        database_errors: Statements that failed and connections that could not be had, so far.
+        events_waiting: Events of the pipeline that are not durable yet.
+        events_dropped: Those that were lost for want of room, so far.
+    """
+
+    connections_in_use: int
+    connections_limit: int
+    database_errors: int
+    events_waiting: int
+    events_dropped: int
 
 
 class ControlPlane:
@@ -112,6 +132,20 @@ class ControlPlane:
             return  # the database is down; the event writer says so
         if refusal is not None:
             await self._service.broadcasts.stop(livestream_id, *refusal)
+
+    async def ping(self) -> None:
+        """Ask the database for nothing.
+
+        Raises:
+            SQLAlchemyError, DatabaseAway: it does not answer.
+        """
+        async with self._database.read() as conn:
+            await conn.execute(text("SELECT 1"))
+
+    def facts(self) -> PlaneFacts:
+        """What is known without asking anybody."""
+        database, events = self._database, self._events
+        return PlaneFacts(database.connections_in_use, POOL_SIZE, database.errors, events.waiting, events.dropped)
 
     def attach(self, broadcasts: Broadcasts) -> None:
         """Ask this for what is live, and to stop it."""

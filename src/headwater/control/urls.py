@@ -18,12 +18,13 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers listen, as (host, port); None: not at all."""
+    """Where the servers listen, as (host, port); None: not at all. `metrics` is for the operator, and in no answer."""
 
     http: tuple[str, int] | None = None
     https: tuple[str, int] | None = None
     rtmp: tuple[str, int] | None = None
     rtmps: tuple[str, int] | None = None
+    metrics: tuple[str, int] | None = None
 
 
 class Urls:

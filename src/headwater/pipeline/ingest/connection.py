@@ -118,6 +118,11 @@ class RtmpConnection(asyncio.Protocol):
             self._admission.cancel()
         self._ingest.unregister(self)
 
+    @property
+    def bytes_received(self) -> int:
+        """All bytes taken so far."""
+        return self._session.bytes_received
+
     # Publisher
 
     def close(self, code: str, description: str) -> None:

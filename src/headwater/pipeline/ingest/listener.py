@@ -30,17 +30,20 @@ class RtmpIngest:
     Attributes:
         gate: Decides on publishes.
         settings: Limits and waits.
+        turned_away: Connections that a limit forbade, by the limit's name.
     """
 
     def __init__(self, gate: Gate, settings: IngestSettings | None = None) -> None:
         self.gate = gate
         self.settings = settings or IngestSettings()
         self.session_limits = self.settings.session_limits()
+        self.turned_away: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
         self._connections: set[RtmpConnection] = set()
         self._strangers: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self._bytes_gone = 0  # of connections that have ended
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen for RTMP, or for RTMPS where a context is given; may be called once for each.
@@ -98,8 +101,27 @@ class RtmpIngest:
         """Open connections, publishing or not."""
         return len(self._connections)
 
+    @property
+    def serving(self) -> bool:
+        """Every listener that was started takes connections."""
+        return bool(self._servers) and all(server.is_serving() for server in self._servers)
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all connections so far, open and gone."""
+        return self._bytes_gone + sum(connection.bytes_received for connection in self._connections)
+
     def register(self, connection: RtmpConnection) -> str | None:
         """Take a connection; else the name of the limit that forbids it."""
+        limit = self._forbidding(connection)
+        if limit is not None:
+            self.turned_away[limit] += 1
+            return limit
+        self._connections.add(connection)
+        self._strangers[connection.address] += 1
+        return None
+
+    def _forbidding(self, connection: RtmpConnection) -> str | None:
         settings = self.settings
         if len(self._connections) >= settings.connections:
             return "connections"
@@ -107,8 +129,6 @@ class RtmpIngest:
             return "unauthenticated_connections"
         if self._strangers[connection.address] >= settings.unauthenticated_per_address:
             return "unauthenticated_per_address"
-        self._connections.add(connection)
-        self._strangers[connection.address] += 1
         return None
 
     def admit(self, connection: RtmpConnection) -> None:
@@ -121,6 +141,7 @@ class RtmpIngest:
         """A connection is gone; one that `register` refused is not known here."""
         if connection in self._connections:
             self._connections.discard(connection)
+            self._bytes_gone += connection.bytes_received
             if not connection.admitted:
                 self._forget_stranger(connection.address)
             if not self._connections:

@@ -53,6 +53,10 @@ class OriginFirst:
             return
         response = await waited(answer, partial(_disconnect, receive))
         if response is not None:
+            tally = self._origin.tally
+            tally.classes[response.status // 100] += 1
+            if scope["method"] != "HEAD":
+                tally.body_bytes += response.size
             await _send(response, send, bodiless=scope["method"] == "HEAD")
 
 

@@ -57,6 +57,7 @@ class DeliveryProtocol(ParserProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, origin, _loop)
         self._remote = ""
+        self._tally = origin.tally
         self._fields = NO_FIELDS
         self._rest = b""  # what has come and is not served yet
         self._answering: Pending | asyncio.Task[None] | None = None
@@ -252,7 +253,10 @@ class DeliveryProtocol(ParserProtocol):
         self._serve(data)
 
     def _write(self, response: Response) -> None:
-        date, transport = self._origin.date, self.transport
+        date, transport, tally = self._origin.date, self.transport, self._tally
+        tally.classes[response.status // 100] += 1
+        if not self._head_only:
+            tally.body_bytes += response.size
         if self._close_after:
             chunks = () if self._head_only else response.chunks
             transport.writelines((response.head(date)[:-2] + b"connection: close\r\n\r\n", *chunks))

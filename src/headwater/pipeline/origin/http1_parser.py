@@ -102,6 +102,7 @@ class ParserProtocol(HttpToolsProtocol):
 
     def refuse(self, response: Response) -> None:
         """Answer, and end, while the viewer may still be sending."""
+        self._origin.tally.classes[response.status // 100] += 1
         head = response.head(self._origin.date)[:-2] + b"connection: close\r\n\r\n"
         self.transport.writelines((head, *response.chunks))
         self.linger()

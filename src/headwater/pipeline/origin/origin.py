@@ -36,6 +36,7 @@ from headwater.pipeline.origin.recorded_media import RecordedMedia
 from headwater.pipeline.origin.request import Request
 from headwater.pipeline.origin.response import NOT_ALLOWED, NOT_FOUND, PREFLIGHT, Answer
 from headwater.pipeline.origin.settings import OriginSettings
+from headwater.pipeline.origin.tally import Tally
 from headwater.pipeline.origin.viewer import ViewerKeys
 from headwater.pipeline.recorder.recording import RecordingReader
 
@@ -53,6 +54,7 @@ class Origin:
         playlists: Live media playlists by path. Hot.
         programs: The newest session of each playback id.
         date: The Date of responses, some half a second old at most; a shell that writes it calls `refresh_date`.
+        tally: What the shells have answered in its name.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Origin:
         self.playlists = programs.playlists
         self.programs = programs.newest
         self.date = b""
+        self.tally = Tally()
         self.refresh_date()
         self._holds = holds = Holds(settings)
         self._library = library = Library(data_dir, settings.read_threads)
@@ -131,6 +134,11 @@ class Origin:
         if date != self.date:
             self.date = date
         return self.date
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait: for a part, a reload, a first playlist."""
+        return self._holds.room.taken
 
     # -- requests -----------------------------------------------------------------------------------------------
 

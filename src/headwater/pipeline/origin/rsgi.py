@@ -61,14 +61,18 @@ class RsgiApp:
                 response = await waited(response, protocol.client_disconnect)
                 if response is None:
                     return
+            tally = self._origin.tally
+            tally.classes[response.status // 100] += 1
             if request.method == b"HEAD" or not response.size:
                 protocol.response_empty(response.status, response.headers)
             else:
+                tally.body_bytes += response.size
                 protocol.response_bytes(response.status, response.headers, response.body)
         except ProtocolClosed:
             pass  # the viewer is gone
         except Exception:
             log.exception("a request failed: %s", scope.path[:200])
+            self._origin.tally.classes[5] += 1
             protocol.response_bytes(FAILED.status, FAILED.headers, FAILED.body)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -22,6 +22,7 @@ from headwater.pipeline.origin.asgi import AsgiApp, OriginFirst
 from headwater.pipeline.origin.http1 import DeliveryProtocol
 from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.origin.rsgi import RsgiApp
+from headwater.pipeline.origin.tally import Tallied, Tally
 
 log = logging.getLogger("headwater.origin")
 
@@ -43,11 +44,16 @@ TLS_START_S = 10.0
 
 
 class HttpServer:
-    """Serves the origin's resources itself and gives everything else to an ASGI application."""
+    """Serves the origin's resources itself and gives everything else to an ASGI application.
+
+    Attributes:
+        tally: What the application has answered; the origin has a tally of its own.
+    """
 
     def __init__(self, origin: Origin, app: AsgiApp) -> None:
         self._origin = origin
-        self._app = app
+        self.tally = Tally()
+        self._app = Tallied(app, self.tally)
         self._state = ServerState()
         self._servers: list[asyncio.Server] = []
         self._granian: list[tuple[GranianServer, asyncio.Task[None]]] = []
@@ -142,6 +148,17 @@ class HttpServer:
         if task.done():
             why = str((task.exception() if not task.cancelled() else None) or "it stopped")
         raise OperatorError(f"cannot serve HTTPS on {host}:{port}: {why}")
+
+    @property
+    def serving(self) -> bool:
+        """Every listener that was started takes connections."""
+        started = bool(self._servers or self._granian)
+        return started and all(s.is_serving() for s in self._servers) and not any(t.done() for _, t in self._granian)
+
+    @property
+    def connections(self) -> int:
+        """Open connections of plain HTTP; those of TLS are granian's."""
+        return len(self._state.connections)
 
     async def stop(self, grace_s: float) -> None:
         """No new connections; what is under way is answered for at most `grace_s`."""

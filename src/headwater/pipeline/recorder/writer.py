@@ -91,15 +91,21 @@ class RecordingSink:
         """In the event loop, once."""
         if self.failure is None:
             self.failure = reason
+            self._writer.failures += 1
             if self.on_failure is not None:
                 self.on_failure(reason)
 
 
 class DiskWriter:
-    """Writes recordings in a thread of its own, which starts with the first one."""
+    """Writes recordings in a thread of its own, which starts with the first one.
+
+    Attributes:
+        failures: Recordings that had to stop, so far.
+    """
 
     def __init__(self, settings: WriterSettings | None = None) -> None:
         self.settings = settings or WriterSettings()
+        self.failures = 0  # only the event loop adds
         self._jobs: deque[tuple[RecordingSink, Kind, bytes]] = deque()
         self._wake = threading.Event()
         self._stopping = False
@@ -119,6 +125,11 @@ class DiskWriter:
     def cpu_s(self) -> float:
         """CPU seconds that the thread has taken, as of its last pass."""
         return self._cpu_s
+
+    @property
+    def alive(self) -> bool:
+        """The thread runs, or will with the first recording."""
+        return not self._ended and (self._thread is None or self._thread.is_alive())
 
     def open(self, path: Path, index_path: Path, start: int) -> RecordingSink:
         """Begin a recording; the files, which must not exist, are made in the thread.

@@ -1,0 +1,135 @@
+"""The parts that metrics and readiness are read from, as far as they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from headwater.events import LiveSnapshot
+
+
+class Livestreams(Protocol):
+    """The open sessions."""
+
+    def live_all(self) -> Sequence[LiveSnapshot]: ...
+
+
+class Listening(Protocol):
+    """A server."""
+
+    @property
+    def serving(self) -> bool: ...
+
+    @property
+    def connections(self) -> int: ...
+
+
+class Ingest(Listening, Protocol):
+    """The RTMP and RTMPS listeners."""
+
+    @property
+    def turned_away(self) -> Mapping[str, int]: ...
+
+    @property
+    def bytes_received(self) -> int: ...
+
+
+class Answers(Protocol):
+    """HTTP answers so far: by the first digit of the status, and the bytes of their bodies."""
+
+    @property
+    def classes(self) -> Sequence[int]: ...
+
+    @property
+    def body_bytes(self) -> int: ...
+
+
+class Http(Listening, Protocol):
+    """The HTTP listeners; `tally` is what the API and the pages answered."""
+
+    @property
+    def tally(self) -> Answers: ...
+
+
+class Origin(Protocol):
+    """The delivery; `tally` is what it answered."""
+
+    @property
+    def tally(self) -> Answers: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+
+class RecorderLimits(Protocol):
+    """Settings of the disk writer."""
+
+    @property
+    def queue_limit_bytes(self) -> int: ...
+
+
+class Recorder(Protocol):
+    """The disk writer."""
+
+    @property
+    def settings(self) -> RecorderLimits: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def queued_bytes(self) -> int: ...
+
+    @property
+    def failures(self) -> int: ...
+
+    @property
+    def cpu_s(self) -> float: ...
+
+
+class PlaneFacts(Protocol):
+    """The control plane in numbers."""
+
+    @property
+    def connections_in_use(self) -> int: ...
+
+    @property
+    def connections_limit(self) -> int: ...
+
+    @property
+    def database_errors(self) -> int: ...
+
+    @property
+    def events_waiting(self) -> int: ...
+
+    @property
+    def events_dropped(self) -> int: ...
+
+
+class Plane(Protocol):
+    """The control plane."""
+
+    async def ping(self) -> None:
+        """Ask the database; raises what it raises."""
+
+    def facts(self) -> PlaneFacts: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All of them.
+
+    Attributes:
+        recorder: None: nothing is written to disk.
+        data: The data folder, on whose disk recordings grow.
+    """
+
+    livestreams: Livestreams
+    ingest: Ingest
+    http: Http
+    origin: Origin
+    recorder: Recorder | None
+    plane: Plane
+    data: Path

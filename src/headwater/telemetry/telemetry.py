@@ -1,0 +1,82 @@
+"""Everything that operators look at, as one object for the composition root.
+
+telemetry = Telemetry(settings)
+telemetry.start()                     in the running loop
+... events go to telemetry.listen; probes() are routes of the public port, operator_app() is served beside it ...
+telemetry.watch(sources)              the parts are there
+telemetry.accepting()                 and every listener is up
+telemetry.draining()                  the server stops
+telemetry.stop()
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Metric
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from headwater.events import Event
+from headwater.telemetry.counts import Counts
+from headwater.telemetry.lag import LoopLag
+from headwater.telemetry.metrics import families
+from headwater.telemetry.readiness import Readiness
+from headwater.telemetry.routes import operator_app, probes
+from headwater.telemetry.settings import TelemetrySettings
+from headwater.telemetry.sources import Sources
+from headwater.telemetry.systemd import Supervisor
+
+
+class Telemetry:
+    """Metrics, health, readiness; says to systemd what it wants to hear.
+
+    Attributes:
+        readiness: Whether the server takes publishers and viewers.
+    """
+
+    def __init__(self, settings: TelemetrySettings) -> None:
+        self.readiness = Readiness(settings)
+        self._settings = settings
+        self._counts = Counts()
+        self._lag = LoopLag()
+        self._supervisor = Supervisor()
+        self._sources: Sources | None = None
+
+    def start(self) -> None:
+        self._lag.start()
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the pipeline."""
+        self._counts.listen(event)
+
+    def watch(self, sources: Sources) -> None:
+        self._sources = sources
+        self.readiness.watch(sources)
+
+    def accepting(self) -> None:
+        self.readiness.accepting = True
+        self._supervisor.ready()
+
+    async def draining(self) -> None:
+        self.readiness.draining = True
+        self._supervisor.stopping()
+
+    async def stop(self) -> None:
+        self._lag.stop()
+        self._supervisor.close()
+        self.readiness.stop()
+
+    def probes(self) -> list[Route]:
+        """Routes of the public port."""
+        return probes(self.readiness, detailed=False)
+
+    def operator_app(self) -> Starlette:
+        """What the operator's own listener serves."""
+        return operator_app(self)
+
+    async def collect(self) -> list[Metric] | None:
+        """Every metric, as it is now; None: the parts are not there yet."""
+        if self._sources is None:
+            return None
+        report = await self.readiness.report()
+        limit = self._settings.max_livestreams
+        return list(families(self._sources, self._counts, self._lag, report, max_livestreams=limit))

@@ -1,0 +1,85 @@
+"""Parts that say what a test wants to be read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+from headwater.control.plane import PlaneFacts
+from headwater.events import LiveSnapshot
+from headwater.pipeline.origin.tally import Tally
+from headwater.telemetry.sources import Sources
+
+
+@dataclass
+class FakeIngest:
+    serving: bool = True
+    connections: int = 7
+    turned_away: dict[str, int] = field(default_factory=lambda: {"connections": 3})
+    bytes_received: int = 123_456
+
+
+@dataclass
+class FakeHttp:
+    serving: bool = True
+    connections: int = 11
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass
+class FakeOrigin:
+    tally: Tally = field(default_factory=Tally)
+    waiting: int = 5
+
+
+@dataclass
+class FakeRecorder:
+    alive: bool = True
+    queued_bytes: int = 1000
+    failures: int = 2
+    cpu_s: float = 0.5
+    settings: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(queue_limit_bytes=4000))
+
+
+@dataclass
+class FakePlane:
+    """Attributes: failure: what `ping` raises; hangs: it never answers."""
+
+    failure: Exception | None = None
+    hangs: bool = False
+    pings: int = 0
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.failure is not None:
+            raise self.failure
+
+    def facts(self) -> PlaneFacts:
+        return PlaneFacts(2, 5, 1, 4, 6)
+
+
+def live(number: int, *, viewers: int = 10, publishing: bool = True, playable: bool = True) -> LiveSnapshot:
+    return LiveSnapshot(f"livestream-{number}", f"session-{number}", playable, publishing, 1.5, 2.5, viewers)
+
+
+def sources(
+    tmp_path: Path = Path("/"),
+    *,
+    live_all: Callable[[], list[LiveSnapshot]] = list,
+    recorder: bool = True,
+    plane: FakePlane | None = None,
+) -> Sources:
+    return Sources(
+        SimpleNamespace(live_all=live_all),
+        FakeIngest(),
+        FakeHttp(),
+        FakeOrigin(),
+        FakeRecorder() if recorder else None,
+        plane or FakePlane(),
+        tmp_path,
+    )
