@@ -266,14 +266,15 @@ async def recover_sessions(data: Path, plane: ControlPlane) -> None:
     """Complete the recordings of sessions that a crash left open, close those sessions, clear away their spool."""
 
     async def recorded(session: SessionRow) -> Recovered | None:
+        about = {"session_id": session.id, "livestream_id": session.livestream_id}
         try:
             recording = await asyncio.to_thread(recover, data / "recordings" / f"{session.id}.mp4")
         except HeadwaterError as error:
-            log.error("the recording of session %s cannot be recovered: %s", session.id, error)
+            log.error("its recording cannot be recovered: %s", error, extra=about)
             return None
         if recording is None:
             return None
-        log.info("recovered the recording of session %s", session.id)
+        log.info("recovered the recording of a session", extra=about)
         return summary(recording, data)
 
     await plane.recover(recorded)

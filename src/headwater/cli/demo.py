@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -195,7 +196,14 @@ def _start(arguments: list[str], log: Path, errors: Path) -> subprocess.Popen[by
     """A child in a group of its own: Ctrl-C reaches the demo alone, which then ends its children in order."""
     command = [sys.executable, "-m", "headwater", *arguments]
     with log.open("ab") as output, errors.open("ab") as said:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=said, start_new_session=True)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=said,
+            start_new_session=True,
+            env={"HEADWATER_LOG_FORMAT": "text", **os.environ},  # a person reads its log
+        )
 
 
 def _wait_ready(server: subprocess.Popen[bytes], ready_file: Path, log: _Log) -> None:

@@ -34,7 +34,7 @@ class ServerSettings:
             Empty: derived from the listening address.
         database_url: `postgresql://user:password@host/database`. Empty: SQLite in the data folder.
         ready_file: Written as JSON with the listening addresses once the server accepts. Empty: none.
-        log_format: `text` for people, `json` for machines, one object a line.
+        log_format: `text` for people, `json` for machines, one object a line; `auto`: text on a terminal, else JSON.
         log_level: `debug`, `info`, `warning` or `error`.
     """
 
@@ -50,7 +50,7 @@ class ServerSettings:
     public_rtmp_url: str | None = None
     database_url: str | None = None
     ready_file: Path | None = None
-    log_format: str = "text"
+    log_format: str = "auto"
     log_level: str = "info"
 
     def problems(self) -> list[tuple[str, str]]:
@@ -75,7 +75,7 @@ _SCHEMES = {
     "public_rtmp_url": ("rtmp", "rtmps"),
     "database_url": ("postgresql", "sqlite"),
 }
-_WORDS = {"log_format": ("text", "json"), "log_level": ("debug", "info", "warning", "error")}
+_WORDS = {"log_format": ("auto", "text", "json"), "log_level": ("debug", "info", "warning", "error")}
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

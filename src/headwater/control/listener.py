@@ -106,6 +106,7 @@ class EventWriter:
                 type(event).__name__,
                 self._dropped,
                 len(self._queue),
+                extra=_about(event),
             )
 
     @property
@@ -227,7 +228,7 @@ class EventWriter:
             except (SQLAlchemyError, DatabaseAway) as error:
                 if not _is_ours(error):
                     return False
-                log.error("the database refused an event: kind=%s %s", type(event).__name__, error)
+                log.error("the database refused an event: kind=%s %s", type(event).__name__, error, extra=_about(event))
         return True
 
 
@@ -236,6 +237,12 @@ def _is_ours(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         return isinstance(error, IntegrityError | DataError | ProgrammingError) and not error.connection_invalidated
     return isinstance(error, StatementError)
+
+
+def _about(event: Event) -> dict[str, str]:
+    """What the log line of an event carries."""
+    names = ("session_id", "livestream_id")
+    return {name: value for name in names if (value := getattr(event, name, None)) is not None}
 
 
 def _totals(event: SessionProgress) -> Progress:

@@ -146,6 +146,8 @@ class LivestreamSession:
         self.closed = False
         self.last_msn = first_msn
         self.publication: SessionPublication | None = None
+        self.about = {"session_id": self.id, "livestream_id": grant.livestream_id}
+        self.log = logging.LoggerAdapter(log, self.about)
         self._hub = hub
         self._request = request
         self._ingest_ms = 0
@@ -196,6 +198,7 @@ class LivestreamSession:
             return
         self._deliver(self._packager.discontinuity(now_ms))
         self._wait_until_ms = now_ms + self._window_ms(regular=regular)
+        self.log.info("session waits for its publisher: window_s=%.1f", (self._wait_until_ms - now_ms) / 1000)
         self._emit(
             SessionInterrupted(self.grant.livestream_id, self.id, now_ms, until_ms=self._wait_until_ms, reason=reason)
         )
@@ -263,6 +266,7 @@ class LivestreamSession:
     def _open(self, now_ms: int) -> None:
         self.opened = True
         request = self._request
+        self.log.info("session opened: remote=%s encoder=%s", request.remote, request.encoder)
         self._emit(SessionOpened(self.grant.livestream_id, self.id, now_ms, request.encoder, request.remote))
 
     def _deliver(self, outputs: Sequence[Output]) -> None:
@@ -277,6 +281,7 @@ class LivestreamSession:
                 self.last_msn = max(self.last_msn, output.msn)
             elif isinstance(output, Playable) and not self.closed:  # what is closed was not LIVE before its end
                 self.playable = True
+                self.log.info("session playable")
                 self._emit(SessionPlayable(self.grant.livestream_id, self.id, wall_ms()))
             elif isinstance(output, PackagerWarning):
                 self.warn(output.code, output.message)
@@ -330,6 +335,13 @@ class LivestreamSession:
         if self._recorder is not None and recording is None:
             await self._recorder.discard()
         if self.opened:
+            self.log.info(
+                "session closed: ingest_s=%.1f viewer_s=%.1f recorded=%s error=%s",
+                self.ingest_seconds,
+                viewer_seconds,
+                recording is not None,
+                error,
+            )
             # The broadcast stopped when its media stopped, not when we had waited long enough.
             self._emit(
                 SessionClosed(
@@ -369,7 +381,7 @@ class LivestreamSession:
         )
 
     def warn(self, code: str, message: str) -> None:
-        log.warning("session %s: %s: %s", self.id, code, message)
+        self.log.warning("%s: %s", code, message)
         self._emit(SessionWarning(self.grant.livestream_id, self.id, wall_ms(), code, message))
 
     def _emit(self, event: object) -> None:
@@ -379,11 +391,12 @@ class LivestreamSession:
 class SessionPublication:
     """One publisher's stay in a session (`Publication`)."""
 
-    __slots__ = ("_publisher", "_session", "patience_ms", "push")
+    __slots__ = ("_publisher", "_session", "about", "patience_ms", "push")
 
     def __init__(self, session: LivestreamSession, publisher: Publisher) -> None:
         self._session = session
         self._publisher = publisher
+        self.about = session.about
         # The hot calls go straight to where they are answered; `evict` and `end` replace the first.
         self.push = session.push
         self.patience_ms = session.patience_ms
@@ -516,7 +529,8 @@ class Livestreams:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._finishing.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("session %s did not end properly", task.get_name(), exc_info=task.exception())
+            about = {"session_id": task.get_name()}
+            log.error("a session did not end properly", exc_info=task.exception(), extra=about)
 
     async def _finished(self, session_id: str) -> None:
         tasks = [task for task in self._finishing if task.get_name() == session_id]
@@ -531,5 +545,5 @@ class Livestreams:
                 try:
                     session.tick(now_ms)
                 except Exception:
-                    log.exception("session %s failed", session.id)
+                    session.log.exception("the session failed")
                     session.close(now_ms, error="ERR_INTERNAL: the livestream failed; see the server's log.")

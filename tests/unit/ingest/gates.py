@@ -26,6 +26,7 @@ class Collected:
         self.refusal: Exception | None = None
         """Raised by the next `configure` or `push`."""
         self.patience = 0.0
+        self.about: Mapping[str, str] = {}
 
     def configure(self, track: Track) -> None:
         if self.refusal is not None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from headwater.errors import PublishRefused, UnsupportedCodec
+from headwater.errors import OperatorError, PublishRefused, UnsupportedCodec
 from headwater.media.track import Codec
 from headwater.pipeline.ingest import IngestSettings, RtmpIngest
 from headwater.pipeline.ingest.connection import RtmpConnection
@@ -324,3 +324,11 @@ class TestLimits:
             second = await Publisher.open(server.port)
             await second.closed()
             first.writer.close()
+
+
+async def test_a_gate_whose_database_is_away_refuses_without_a_word_about_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as server:
+        server.gate.failure = OperatorError("no connection to the database: db.internal refused")
+        refusal = await (await Publisher.open(server.port)).refusal()
+    assert refusal.description == "the server cannot look up stream keys now; try again"
+    assert "db.internal" in caplog.text and "db.internal" not in refusal.code + refusal.description

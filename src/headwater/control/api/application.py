@@ -116,6 +116,12 @@ def _refusal(error: ApiError) -> Response:
     return Response(body, error.status, {**_PRIVATE, **error.headers}, media_type=JSON)
 
 
+def _about(request: Request) -> dict[str, str]:
+    """What the log line of a request carries."""
+    livestream_id = request.path_params.get("livestream_id")
+    return {"livestream_id": livestream_id} if livestream_id else {}
+
+
 class _Resource:
     """All operations of one path."""
 
@@ -138,10 +144,10 @@ class _Resource:
         except ApiError as error:
             response = _refusal(error)
         except (SQLAlchemyError, DatabaseAway) as error:
-            log.error("the database failed: path=%s %s", request.url.path, error)
+            log.error("the database failed: path=%s %s", request.url.path, error, extra=_about(request))
             response = _refusal(ApiError(503, "The database is not available", {"Retry-After": "1"}))
         except Exception:
-            log.exception("a request failed: path=%s", request.url.path)
+            log.exception("a request failed: path=%s", request.url.path, extra=_about(request))
             response = _refusal(ApiError(500, "Something went wrong in the server; its log says what"))
         await response(scope, receive, send)
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from headwater.errors import HeadwaterError, ProtocolError, PublishRefused, UnsupportedCodec
+from headwater.errors import HeadwaterError, OperatorError, ProtocolError, PublishRefused, UnsupportedCodec
 from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, PublishRequest
 from headwater.pipeline.ingest.pacer import ReadPacer
 from headwater.pipeline.ingest.stream_key import find_stream_key, without_stream_key
@@ -50,6 +50,7 @@ class RtmpConnection(asyncio.Protocol):
         "_held",
         "_ingest",
         "_linger_until",
+        "_log",
         "_loop",
         "_pacer",
         "_publication",
@@ -76,6 +77,7 @@ class RtmpConnection(asyncio.Protocol):
         self._linger_until: float | None = None
         self._bitrate_base = (0.0, 0)
         self._encoder = ""
+        self._log: logging.Logger | logging.LoggerAdapter[logging.Logger] = _log
         self.address = ""
         self.remote = ""
         self.admitted = False
@@ -87,7 +89,7 @@ class RtmpConnection(asyncio.Protocol):
         self.address, self.remote = _remote(transport.get_extra_info("peername"))
         refusal = self._ingest.register(self)
         if refusal is not None:
-            _log.warning("connection refused: remote=%s limit=%s", self.remote, refusal)
+            self._log.warning("connection refused: remote=%s limit=%s", self.remote, refusal)
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=self._ingest.settings.write_buffer)
@@ -128,7 +130,7 @@ class RtmpConnection(asyncio.Protocol):
     def close(self, code: str, description: str) -> None:
         """Tell the publisher why, and close. Idempotent; no `Publication.end` follows."""
         if self._publication is not None:
-            _log.info("publish closed: remote=%s code=%s reason=%s", self.remote, code, description)
+            self._log.info("publish closed: remote=%s code=%s reason=%s", self.remote, code, description)
         self._forget()
         if code == GOING_AWAY:
             self._linger()
@@ -193,7 +195,7 @@ class RtmpConnection(asyncio.Protocol):
             self._end(f"the publisher ended it ({event.command})", regular=True)
             self._linger(hang_up=False)  # rtmp2sink takes a server that closes first for an error
         elif isinstance(event, TimedOut):
-            _log.info("connection timed out: remote=%s limit=%s: %s", self.remote, event.limit, event.description)
+            self._log.info("connection timed out: remote=%s limit=%s: %s", self.remote, event.limit, event.description)
             self._end(event.description, regular=False)
             self._linger()
 
@@ -214,11 +216,21 @@ class RtmpConnection(asyncio.Protocol):
             self._admission = None
             self._begin(publication)
         except PublishRefused as error:
-            _log.warning("publish refused: remote=%s encoder=%s code=%s", self.remote, self._encoder, error.code)
+            livestream_id = getattr(error, "livestream_id", None)
+            self._log.warning(
+                "publish refused: remote=%s encoder=%s code=%s",
+                self.remote,
+                self._encoder,
+                error.code,
+                extra={"livestream_id": livestream_id} if livestream_id else None,
+            )
             self._refuse(error.code, error.description)
         except TimeoutError:
-            _log.error("publish refused: remote=%s: the gate did not decide (admit_timeout_s)", self.remote)
+            self._log.error("publish refused: remote=%s: the gate did not decide (admit_timeout_s)", self.remote)
             self._refuse("ERR_UNAVAILABLE", "the server is overloaded; try again")
+        except OperatorError as error:  # what is wrong with the database is not the publisher's to know
+            self._log.error("publish refused: remote=%s: %s", self.remote, error)
+            self._refuse("ERR_UNAVAILABLE", "the server cannot look up stream keys now; try again")
         except Exception as error:
             self._fail(error)
         finally:
@@ -231,6 +243,7 @@ class RtmpConnection(asyncio.Protocol):
             publication.end("the publisher was gone before it was admitted", regular=False)
             return
         self._publication = publication
+        self._log = logging.LoggerAdapter(_log, publication.about)
         settings = self._ingest.settings
         self._reader = TrackReader(
             publication, max_video_tracks=settings.max_video_tracks, max_audio_tracks=settings.max_audio_tracks
@@ -240,7 +253,7 @@ class RtmpConnection(asyncio.Protocol):
         self._session.accept_publish(now)
         self._ingest.admit(self)
         self._bitrate_base = (now, self._session.bytes_received)
-        _log.info("publish started: remote=%s protocol=%s encoder=%s", self.remote, self._scheme, self._encoder)
+        self._log.info("publish started: remote=%s protocol=%s encoder=%s", self.remote, self._scheme, self._encoder)
         self._handle(self._held)
         self._transport.resume_reading()
 
@@ -254,9 +267,9 @@ class RtmpConnection(asyncio.Protocol):
             code, description = "ERR_PROTOCOL", str(error)
         else:
             code, description = "ERR_INTERNAL", "an internal error"
-            _log.error("internal error: remote=%s", self.remote, exc_info=error)
+            self._log.error("internal error: remote=%s", self.remote, exc_info=error)
         if self._linger_until is None and code != "ERR_INTERNAL":
-            _log.warning("connection refused: remote=%s code=%s: %s", self.remote, code, description)
+            self._log.warning("connection refused: remote=%s code=%s: %s", self.remote, code, description)
         self._end(f"{code}: {description}", regular=False)
         self._refuse(code, description)
 
@@ -265,11 +278,13 @@ class RtmpConnection(asyncio.Protocol):
         if publication is None:
             return
         self._forget()
-        _log.info("publish ended: remote=%s reason=%s messages=%d", self.remote, reason, self._session.media_messages)
+        self._log.info(
+            "publish ended: remote=%s reason=%s messages=%d", self.remote, reason, self._session.media_messages
+        )
         try:
             publication.end(reason, regular=regular)
         except Exception:
-            _log.exception("internal error at the end of a publish: remote=%s", self.remote)
+            self._log.exception("internal error at the end of a publish: remote=%s", self.remote)
 
     def _forget(self) -> None:
         self._publication = None

@@ -41,7 +41,14 @@ class Publisher(Protocol):
 
 
 class Publication(Protocol):
-    """Where one publisher's media goes. Called in the event loop; never blocks."""
+    """Where one publisher's media goes. Called in the event loop; never blocks.
+
+    Attributes:
+        about: What log lines about it carry: `session_id`, `livestream_id`.
+    """
+
+    @property
+    def about(self) -> Mapping[str, str]: ...
 
     def configure(self, track: Track) -> None:
         """Announce a track, or its new configuration. Comes before the track's first access unit.

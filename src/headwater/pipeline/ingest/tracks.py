@@ -56,10 +56,21 @@ class TrackReader:
     Track ids: video track n is 2n + 1, audio track n is 2n + 2; so the first video is 1 and the first audio 2.
     """
 
-    __slots__ = ("_broken", "_clock", "_ignored", "_max_audio", "_max_video", "_metadata", "_publication", "_tracks")
+    __slots__ = (
+        "_broken",
+        "_clock",
+        "_ignored",
+        "_log",
+        "_max_audio",
+        "_max_video",
+        "_metadata",
+        "_publication",
+        "_tracks",
+    )
 
     def __init__(self, publication: Publication, *, max_video_tracks: int = 1, max_audio_tracks: int = 1) -> None:
         self._publication = publication
+        self._log = logging.LoggerAdapter(_log, publication.about)
         self._max_video = max_video_tracks
         self._max_audio = max_audio_tracks
         self._clock = Unwrapper()
@@ -108,7 +119,9 @@ class TrackReader:
         if number >= (self._max_video if is_video else self._max_audio):
             if track_id not in self._ignored:
                 self._ignored.add(track_id)
-                _log.warning("%s track %d of a multitrack publish is ignored", "video" if is_video else "audio", number)
+                self._log.warning(
+                    "%s track %d of a multitrack publish is ignored", "video" if is_video else "audio", number
+                )
             return None
         state = self._tracks[track_id] = _TrackState(track_id)
         return state
@@ -175,7 +188,7 @@ class TrackReader:
     def _skip(self, error: ProtocolError) -> None:
         self._broken += 1
         if self._broken == 1:
-            _log.warning("a malformed media message is skipped: %s", error)
+            self._log.warning("a malformed media message is skipped: %s", error)
         if self._broken > MAX_BROKEN_MESSAGES:
             raise error
 

@@ -78,7 +78,9 @@ class About:
         try:
             jpeg = await thumbnail(*source, width=THUMBNAIL_WIDTH)
         except HeadwaterError as error:
-            log.warning("no thumbnail of %s: %s", playback_id, error)
+            assert program is not None, "it has a sync sample"
+            about = {"session_id": program.session_id, "livestream_id": program.info.livestream_id}
+            log.warning("no thumbnail: %s", error, extra=about)
             return NOT_FOUND
         headers = [("content-type", "image/jpeg"), ("cache-control", f"public, max-age={THUMBNAIL_AGE_S:.0f}")]
         response = Response(200, headers, (jpeg,))

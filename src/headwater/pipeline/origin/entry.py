@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+from pathlib import Path
 
 from headwater.errors import HeadwaterError
 from headwater.pipeline.origin.directory import Directory, recording_of, watchable
@@ -77,7 +78,7 @@ class Entry:
         try:
             recorded = await self._library.recorded(path)
         except HeadwaterError as error:
-            log.error("the recording %s cannot be played: %s", path, error)
+            log.error("the recording %s cannot be played: %s", path, error, extra={"session_id": Path(path).stem})
             return NOT_FOUND
         name = session_name(recorded.recording.session_id)
         return multivariant_response(request, recorded.multivariant(f"{base}{name}/", "dvr.m3u8"), live=False)

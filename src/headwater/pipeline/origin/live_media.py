@@ -80,5 +80,6 @@ class LiveMedia:
         try:
             return conditional(request, await self._library.media(recorder, extents, etag))
         except HeadwaterError as error:
-            log.warning("cannot read %s of session %s: %s", name, program.session_id, error)
+            about = {"session_id": program.session_id, "livestream_id": program.info.livestream_id}
+            log.warning("cannot read %s: %s", name, error, extra=about)
             return NOT_FOUND

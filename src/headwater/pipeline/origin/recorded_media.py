@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 
 from headwater.errors import HeadwaterError
 from headwater.pipeline.origin.directory import Directory, recording_of
@@ -39,23 +40,26 @@ class RecordedMedia:
         program: LiveProgram | None,
     ) -> Response:
         """A playlist, init segment or segment from disk: of a running session, or of one that has ended."""
+        about: dict[str, str] = {}
         try:
             if program is not None and program.recorder is not None and not program.ended:
                 if name == "dvr.m3u8":
                     program.views.touch(self._keys.of(request), time.monotonic())
                 reader: RecordingReader = program.recorder
+                about |= {"session_id": program.session_id, "livestream_id": program.info.livestream_id}
                 recorded = await self._library.so_far(program, reader)
             else:
                 path = await recording_of(self._directory, playback_id, session)
                 if path is None:
                     return NOT_FOUND
+                about["session_id"] = Path(path).stem
                 recorded = await self._library.recorded(path)
                 if session_name(recorded.recording.session_id) != session:
                     return NOT_FOUND
                 reader = RecordingFile(recorded.recording.path)
             return await self._file_of(request, recorded, reader, f"/{playback_id}/{session}", track, name)
         except HeadwaterError as error:
-            log.warning("cannot serve %s of %s: %s", name, session, error)
+            log.warning("cannot serve %s of %s: %s", name, session, error, extra=about)
             return NOT_FOUND
 
     async def _file_of(
