@@ -158,7 +158,9 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         )
         plane.attach(livestreams)
 
-        pages = Starlette(routes=[Mount(API_PATH, plane.api), *telemetry.probes(), *routes(directory)])
+        pages = Starlette(
+            routes=[Mount(API_PATH, telemetry.traced(plane.api)), *telemetry.probes(), *routes(directory)]
+        )
         http = HttpServer(origin, pages)
         drain.later("HTTP", lambda: http.stop(2.0))
         ingest = RtmpIngest(livestreams, settings.ingest)

@@ -28,13 +28,17 @@ class PublishRejected:
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """Media has arrived: a livestream session begins."""
+    """Media has arrived: a livestream session begins.
+
+    `admitted_ms` is when its first publisher was let in; 0 where that is not known.
+    """
 
     livestream_id: str
     session_id: str
     at_ms: int
     encoder: str
     remote: str
+    admitted_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,7 @@ class LivestreamSession:
         self.log = logging.LoggerAdapter(log, self.about)
         self._hub = hub
         self._request = request
+        self._admitted_ms = now_ms
         self._ingest_ms = 0
         self._last_media_ms = now_ms
         self._wait_until_ms: int | None = None
@@ -267,7 +268,9 @@ class LivestreamSession:
         self.opened = True
         request = self._request
         self.log.info("session opened: remote=%s encoder=%s", request.remote, request.encoder)
-        self._emit(SessionOpened(self.grant.livestream_id, self.id, now_ms, request.encoder, request.remote))
+        self._emit(
+            SessionOpened(self.grant.livestream_id, self.id, now_ms, request.encoder, request.remote, self._admitted_ms)
+        )
 
     def _deliver(self, outputs: Sequence[Output]) -> None:
         """Outputs to disk and to the origin; what is said about them comes after they are there."""

@@ -2,7 +2,8 @@
 
 telemetry = Telemetry(settings)
 telemetry.start()                     in the running loop
-... events go to telemetry.listen; probes() are routes of the public port, operator_app() is served beside it ...
+... events go to telemetry.listen, the API through telemetry.traced;
+    probes() are routes of the public port, operator_app() is served beside it ...
 telemetry.watch(sources)              the parts are there
 telemetry.accepting()                 and every listener is up
 telemetry.draining()                  the server stops
@@ -11,9 +12,12 @@ telemetry.stop()
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import Metric
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from headwater.events import Event
 from headwater.telemetry.counts import Counts
@@ -24,10 +28,11 @@ from headwater.telemetry.routes import operator_app, probes
 from headwater.telemetry.settings import TelemetrySettings
 from headwater.telemetry.sources import Sources
 from headwater.telemetry.systemd import Supervisor
+from headwater.telemetry.tracing import open_tracing
 
 
 class Telemetry:
-    """Metrics, health, readiness; says to systemd what it wants to hear.
+    """Metrics, health, readiness, traces; says to systemd what it wants to hear.
 
     Attributes:
         readiness: Whether the server takes publishers and viewers.
@@ -39,6 +44,7 @@ class Telemetry:
         self._counts = Counts()
         self._lag = LoopLag()
         self._supervisor = Supervisor()
+        self._tracing = open_tracing(os.environ)
         self._sources: Sources | None = None
 
     def start(self) -> None:
@@ -47,6 +53,12 @@ class Telemetry:
     def listen(self, event: Event) -> None:
         """Take an event of the pipeline."""
         self._counts.listen(event)
+        if self._tracing is not None:
+            self._tracing.listen(event)
+
+    def traced(self, api: ASGIApp) -> ASGIApp:
+        """The API, traced where that is configured, else as it is."""
+        return api if self._tracing is None else self._tracing.api(api)
 
     def watch(self, sources: Sources) -> None:
         self._sources = sources
@@ -64,6 +76,8 @@ class Telemetry:
         self._lag.stop()
         self._supervisor.close()
         self.readiness.stop()
+        if self._tracing is not None:
+            await self._tracing.close()
 
     def probes(self) -> list[Route]:
         """Routes of the public port."""

@@ -14,6 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from headwater.control import Addresses, ControlPlane, ControlSettings
 from headwater.control.database import POOL_SIZE, Database, open_database
@@ -225,6 +226,19 @@ class TestCrash:
         finally:
             written.set()
             await asyncio.gather(*writers)
+            await database.close()
+
+    async def test_what_is_in_use_and_what_failed_is_counted(self, tmp_path: Path, database_url: str | None) -> None:
+        database = await open_database(database_url, tmp_path)
+        try:
+            assert (database.connections_in_use, database.errors) == (0, 0)
+            async with database.read(), database.read():
+                assert database.connections_in_use == 2
+            with pytest.raises(SQLAlchemyError):
+                async with database.read() as conn:
+                    await conn.execute(text("SELECT nothing FROM nowhere"))
+            assert (database.connections_in_use, database.errors) == (0, 1)
+        finally:
             await database.close()
 
     async def test_other_processes_writing_in_between(self, tmp_path: Path, database_url: str | None) -> None:

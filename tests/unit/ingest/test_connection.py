@@ -306,9 +306,24 @@ class TestLimits:
             await eventually(lambda: server.ingest.connections == 2)
             third = await Publisher.open(server.port)
             await third.closed()
+            assert server.ingest.turned_away == {"unauthenticated_per_address": 1}
             first.writer.close()
             await eventually(lambda: server.ingest.connections == 1)
             await (await Publisher.open(server.port)).publish()
+            second.writer.close()
+
+    async def test_bytes_are_counted_while_they_come_and_after(self) -> None:
+        async with running() as server:
+            assert (server.ingest.bytes_received, server.ingest.serving) == (0, True)
+            first, second = [await (await Publisher.open(server.port)).publish() for _ in range(2)]
+            both = server.ingest.bytes_received
+            assert both > 2 * len(HANDSHAKE + C2)
+            first.writer.close()
+            await eventually(lambda: server.ingest.connections == 1)
+            assert server.ingest.bytes_received == both
+            second.media(5)
+            await eventually(lambda: len(server.gate.publications[1].units) == 5)
+            assert server.ingest.bytes_received > both
             second.writer.close()
 
     async def test_admitted_publishers_do_not_count_as_strangers(self) -> None:

@@ -41,6 +41,7 @@ async def test_disk_full(tmp_path: Path) -> None:
         other.apply([other_script.part(VIDEO, 0, bytes(100), [3000]), other_script.close(VIDEO, 0)])
         recording = await recorder.close()
     assert reasons == [recorder.failure] == ["File too large: s.mp4"]
+    assert writer.failures == 1
     late = script.part(VIDEO, 0, bytes(10), [3000])
     recorder.apply([late])
     assert late.offset is None

@@ -101,6 +101,7 @@ async def test_failing_sync_is_a_failing_disk(tmp_path: Path, monkeypatch: pytes
     sink.put(Kind.MEDIA, b"media")
     await asyncio.wait_for(failed.wait(), 10)
     assert sink.failure == "Input/output error: a"
+    assert (writer.failures, writer.alive) == (1, True)
     await sink.release()
     await writer.stop()
 
@@ -112,8 +113,10 @@ async def test_a_bug_in_the_thread_does_not_hang_the_server(tmp_path: Path, monk
 
     monkeypatch.setattr(DiskWriter, "_write", broken)
     writer = DiskWriter(WriterSettings(gather_ms=0))
+    assert writer.alive
     sink = writer.open(tmp_path / "a", tmp_path / "b", 0)
     await asyncio.wait_for(sink.release(), 10)
+    assert not writer.alive
     await writer.stop()
 
 

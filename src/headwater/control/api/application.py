@@ -36,6 +36,9 @@ from headwater.control.urls import API_PATH
 
 JSON = "application/json"
 
+OPERATION = "headwater.operation"
+"""Key of the ASGI scope with the `Operation` of a request, once it was routed: for whoever stands around the API."""
+
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Answers hold keys, and are out of date in a second."""
 
@@ -153,6 +156,7 @@ class _Resource:
 
     async def _answer(self, request: Request) -> Response:
         operation = self._operation(request.method)
+        request.scope[OPERATION] = operation
         path = read_path(request)
         address = request.client.host if request.client is not None else ""
         token = await self._authenticator.token(request.headers.get("authorization"), address)
