@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +150,30 @@ def test_the_address_is_in_the_ready_file_and_a_taken_one_ends_the_start(operate
         running_server(tmp_path / "other", "--metrics", operated.ready["metrics"]),
     ):
         pass
+
+
+def test_systemd_hears_that_it_is_ready_lives_and_stops(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+        with running_server(tmp_path / "data", env=environment) as server:
+            assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert server.terminate() == 0
+        said = b"WATCHDOG=1"
+        while said == b"WATCHDOG=1":
+            said = systemd.recv(100)
+        assert said == b"STOPPING=1"
+
+
+def test_the_manuals_examples_use_options_and_paths_that_exist(operated: Server) -> None:
+    manual = (Path(__file__).parents[2] / "docs/operating.md").read_text()
+    blocks = re.findall(r"^```(?:ini|yaml)\n(.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    options = set(re.findall(r"--[a-z-]+", "\n".join(blocks)))
+    usage = subprocess.run(
+        [sys.executable, "-m", "headwater", "serve", "--help"], capture_output=True, text=True
+    ).stdout
+    assert options >= {"--data", "--http", "--rtmp", "--metrics"} and all(option in usage for option in options)
+    paths = set(re.findall(r"path: (/[a-z]+), port: metrics", "\n".join(blocks)))
+    assert paths == {"/healthz", "/readyz"}
+    assert {httpx.get(operator(operated) + path).status_code for path in paths} == {200}

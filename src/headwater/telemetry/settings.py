@@ -14,7 +14,7 @@ class TelemetrySettings:
             first: each is some series in Prometheus, kept there for weeks. 0: none. The sums count all of them.
         ready_database_s: A database that does not answer within this time makes the server not ready.
         ready_free_bytes: Less free space than this in the data folder makes it not ready: 100 streams of 3 Mbit/s
-            write as much in a quarter of a minute, and a full disk ends recordings. 0: the disk is not looked at.
+            write as much in a quarter of a minute, and at `recorder.reserve_bytes` recordings stop. 0: never for that.
     """
 
     max_livestreams: int = 200
