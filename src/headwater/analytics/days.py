@@ -1,7 +1,10 @@
 """Time ranges, days, and how a session's totals spread over them. Pure.
 
-Times are milliseconds since the Unix epoch, ranges are half-open, days are UTC's. A session's seconds count as spread
-evenly over its time: half of a session that lies in the range brings half of its seconds.
+Times are milliseconds since the Unix epoch, ranges are half-open, days are UTC's, numbered from the epoch.
+A session's seconds count as spread evenly over its time: half of a session that lies in the range brings half of its
+seconds. All sums are of whole milliseconds, so that no order of adding them up makes a difference:
+
+    1001 ms over midnight     |·····500····|·····501·····|     parts add up to the whole, wherever it is cut
 """
 
 from __future__ import annotations
@@ -18,74 +21,111 @@ class Spell:
 
     Attributes:
         end_ms: When it ended, or until when its totals are known; equal to `start_ms` for one that was over at once.
+        ingest_ms, viewer_ms: Ingest and viewer seconds, in milliseconds.
     """
 
     start_ms: int
     end_ms: int
-    ingest_seconds: float
-    viewer_seconds: float
+    ingest_ms: int
+    viewer_ms: int
     recorded: bool
 
 
 @dataclass(slots=True)
-class Day:
-    """What happened on one day.
+class Sums:
+    """What happened in some time, most often a day.
 
     Attributes:
-        start_ms: The day's start.
-        sessions: Sessions that started on it; `recordings`: those of them that were recorded.
+        sessions: Sessions that started in it; `recordings`: those of them that were recorded.
         session_ms: Time during which a session was open, summed over the sessions.
-        recorded_seconds: Ingest seconds of recorded sessions.
+        recorded_ms: Ingest time of recorded sessions.
     """
 
-    start_ms: int
     sessions: int = 0
-    session_ms: float = 0.0
-    ingest_seconds: float = 0.0
-    viewer_seconds: float = 0.0
+    session_ms: int = 0
+    ingest_ms: int = 0
+    viewer_ms: int = 0
     recordings: int = 0
-    recorded_seconds: float = 0.0
+    recorded_ms: int = 0
+
+    def add(self, other: Sums) -> None:
+        self.sessions += other.sessions
+        self.session_ms += other.session_ms
+        self.ingest_ms += other.ingest_ms
+        self.viewer_ms += other.viewer_ms
+        self.recordings += other.recordings
+        self.recorded_ms += other.recorded_ms
+
+
+def milliseconds(seconds: float) -> int:
+    """Seconds in whole milliseconds; rounded as `sessions.close` does it, so that an end changes no total by one."""
+    return round(round(seconds, 3) * 1000)
+
+
+def day_of(ms: int) -> int:
+    return ms // DAY_MS
 
 
 def day_start(ms: int) -> int:
     return ms - ms % DAY_MS
 
 
-def days_of(from_ms: int, to_ms: int) -> dict[int, Day]:
-    """Every day that a range touches, by its start, in order."""
-    return {start: Day(start) for start in range(day_start(from_ms), max(to_ms, from_ms + 1), DAY_MS)}
+def days_of(from_ms: int, to_ms: int) -> range:
+    """Every day that a range touches; that of its start where it is empty."""
+    return range(day_of(from_ms), day_of(max(to_ms - 1, from_ms)) + 1)
 
 
-def shares(spell: Spell, from_ms: int, to_ms: int) -> Iterator[tuple[int, int, float]]:
+def split(spell: Spell, from_ms: int, to_ms: int) -> Iterator[tuple[int, Sums]]:
     """Split a session over the days of a range.
 
     Yields:
-        (start of the day, milliseconds on it, share of the whole session): the shares sum up to 1 where all of the
-        session lies in the range.
+        (day, what the session brings to it), in order, for the days on which it has time in the range, or on which it
+        was over at once.
     """
-    if spell.end_ms <= spell.start_ms:
-        if from_ms <= spell.start_ms < to_ms:
-            yield day_start(spell.start_ms), 0, 1.0
-        return
-    length = spell.end_ms - spell.start_ms
     low, end = max(spell.start_ms, from_ms), min(spell.end_ms, to_ms)
+    if spell.end_ms <= spell.start_ms and from_ms <= spell.start_ms < to_ms:
+        yield day_of(spell.start_ms), _sums(spell, 0, spell.ingest_ms, spell.viewer_ms, started=True)
     while low < end:
-        start = day_start(low)
-        high = min(end, start + DAY_MS)
-        yield start, high - low, (high - low) / length
+        day = day_of(low)
+        high = min(end, (day + 1) * DAY_MS)
+        ingest, viewer = _part(spell, spell.ingest_ms, low, high), _part(spell, spell.viewer_ms, low, high)
+        yield day, _sums(spell, high - low, ingest, viewer, started=low == spell.start_ms)
         low = high
 
 
-def add(days: dict[int, Day], spell: Spell, from_ms: int, to_ms: int) -> None:
-    """Count a session in the days of a range."""
-    for start, ms, share in shares(spell, from_ms, to_ms):
-        day = days[start]
-        day.session_ms += ms
-        day.ingest_seconds += spell.ingest_seconds * share
-        day.viewer_seconds += spell.viewer_seconds * share
-        if spell.recorded:
-            day.recorded_seconds += spell.ingest_seconds * share
-    if from_ms <= spell.start_ms < to_ms:
-        day = days[day_start(spell.start_ms)]
-        day.sessions += 1
-        day.recordings += spell.recorded
+def spread(spell: Spell) -> list[tuple[int, Sums]]:
+    """Split a whole session over its days: one after the other, without a gap."""
+    return list(split(spell, spell.start_ms, max(spell.end_ms, spell.start_ms + 1)))
+
+
+def _part(spell: Spell, total: int, low: int, high: int) -> int:
+    """What falls between two moments of a session; the parts of adjacent ranges add up to that of both."""
+    length = spell.end_ms - spell.start_ms
+    return total * (high - spell.start_ms) // length - total * (low - spell.start_ms) // length
+
+
+def _sums(spell: Spell, ms: int, ingest_ms: int, viewer_ms: int, *, started: bool) -> Sums:
+    recorded_ms = ingest_ms if spell.recorded else 0
+    return Sums(int(started), ms, ingest_ms, viewer_ms, int(started and spell.recorded), recorded_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A range as whole days and what remains at its ends.
+
+    Attributes:
+        days: The days that lie in it wholly.
+        rests: At most two ranges, each within one day.
+    """
+
+    days: range
+    rests: tuple[tuple[int, int], ...]
+
+
+def cut(from_ms: int, to_ms: int) -> Cut:
+    """Cut a range at the midnights nearest to its ends."""
+    first, end = -(-from_ms // DAY_MS), to_ms // DAY_MS
+    if first > end:  # all of it lies within one day
+        return Cut(range(0), ((from_ms, to_ms),) if from_ms < to_ms else ())
+    ends = ((from_ms, first * DAY_MS), (end * DAY_MS, to_ms))
+    return Cut(range(first, end), tuple((low, high) for low, high in ends if low < high))

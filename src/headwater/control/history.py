@@ -6,7 +6,7 @@ recovery, an event that was lost before it), because events carry totals and not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -90,7 +90,7 @@ async def _opened(conn: AsyncConnection, event: SessionOpened, node: str) -> Non
         return
     before = await sessions.open_of(conn, livestream.id)
     if before is not None:  # its close was lost; there is one open session of a livestream at a time
-        await sessions.update(conn, before.id, event.at_ms, stopped_ms=before.known_ms)
+        await sessions.close(conn, before, before.known_ms, event.at_ms)
     invoked = livestream.invoked_ms if livestream.status == Status.INVOKED else event.at_ms
     await sessions.insert(conn, _new_session(livestream, event.session_id, node, event.at_ms, invoked, event.encoder))
     await _log(conn, event, "opened", f"Media is arriving from {event.remote} ({event.encoder}).")
@@ -140,17 +140,14 @@ async def _closed(conn: AsyncConnection, event: SessionClosed) -> None:
     if livestream is None or session is None or session.stopped_ms is not None:
         return
     error = None if event.error is None else plain_text(event.error, ERR_MESSAGE_LIMIT)
-    await sessions.update(
-        conn,
-        session.id,
-        event.at_ms,
-        stopped_ms=event.at_ms,
-        known_ms=event.at_ms,
+    final = replace(
+        session,
         ingest_seconds=event.ingest_seconds,
         viewer_seconds=event.viewer_seconds,
         err_message=error,
         recording=event.recording,
     )
+    await sessions.close(conn, final, event.at_ms, event.at_ms)
     await _change_status(conn, livestream, Happening.ENDED if error is None else Happening.FAILED, event.at_ms)
     if error is not None and event.ingest_seconds == 0:
         await _forget_same_failure(conn, session, error)
@@ -206,17 +203,12 @@ async def recover(conn: AsyncConnection, session: SessionRow, recording: Recover
         stopped_ms = max(stopped_ms, min(recording.end_ms, now_ms))
         # Ingest time is wall time: media that came faster than it plays is no more than the session lasted.
         ingest_seconds = max(ingest_seconds, min(recording.seconds, (stopped_ms - session.started_ms) / 1000))
-    await sessions.update(
-        conn,
-        session.id,
-        now_ms,
-        stopped_ms=stopped_ms,
-        known_ms=stopped_ms,
-        ingest_seconds=ingest_seconds,
-        recording=None if recording is None else recording.path,
-    )
     livestream = await livestreams.find_any(conn, session.livestream_id)
     assert livestream is not None
+    path = None if recording is None else recording.path
+    final = replace(session, ingest_seconds=ingest_seconds, recording=path)
+    if not await sessions.close(conn, final, stopped_ms, now_ms):
+        return
     await _change_status(conn, livestream, Happening.ENDED, now_ms)
     where = "where it was last known" if recording is None else "with its recording"
     await event_log.append(

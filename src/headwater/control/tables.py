@@ -1,7 +1,9 @@
 """The tables, as SQLAlchemy Core; `migrations/` creates them, a test holds the two together.
 
     accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions
+              │        │               ├─ analytics_livestream_days
               │        │               └─ events
+              │        ├─ analytics_days, analytics_returns, analytics_overnight
               │        └─ meetings ──── (livestreams.meeting_id)
               └─ tokens (optionally of one app)
 
@@ -26,6 +28,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -136,10 +139,25 @@ livestream_sessions = Table(
     Column("err_message", Text, nullable=True),
     Column("recording", Text, nullable=True),
     Column("encoder", String(255), nullable=False),
+    # What analytics know of it, fixed as it ends: whether it is in the roll-ups, and whether it was recorded.
+    Column("counted", Boolean, nullable=False, server_default=false()),
+    Column("recorded", Boolean, nullable=False, server_default=false()),
     _ms("created_ms"),
     _ms("updated_ms"),
     Index("ix_livestream_sessions_livestream_id_started_ms", "livestream_id", "started_ms"),
-    Index("ix_livestream_sessions_app_id_known_ms", "app_id", "known_ms"),
+    Index(
+        "ix_livestream_sessions_counted",
+        "app_id",
+        "started_ms",
+        sqlite_where=text("counted = 1"),
+        postgresql_where=text("counted"),
+    ),
+    Index(
+        "ix_livestream_sessions_open",
+        "app_id",
+        sqlite_where=text("stopped_ms IS NULL"),
+        postgresql_where=text("stopped_ms IS NULL"),
+    ),
     Index(
         "uq_livestream_sessions_open",
         "livestream_id",
@@ -147,6 +165,54 @@ livestream_sessions = Table(
         sqlite_where=text("stopped_ms IS NULL"),
         postgresql_where=text("stopped_ms IS NULL"),
     ),
+)
+
+
+def _day(name: str = "day") -> Column[Any]:
+    """A UTC day as its number since the Unix epoch."""
+    return Column(name, Integer, primary_key=True)
+
+
+# Roll-ups of the ended sessions that count; `repository/analytics.py` says what they are for.
+analytics_days = Table(
+    "analytics_days",
+    metadata,
+    Column("app_id", String(36), ForeignKey("apps.id"), primary_key=True),
+    _day(),
+    Column("sessions", BigInteger, nullable=False),
+    _ms("session_ms"),
+    _ms("ingest_ms"),
+    _ms("viewer_ms"),
+    Column("recordings", BigInteger, nullable=False),
+    _ms("recorded_ms"),
+    sqlite_with_rowid=False,
+)
+
+analytics_livestream_days = Table(
+    "analytics_livestream_days",
+    metadata,
+    Column("livestream_id", String(36), ForeignKey("livestreams.id"), primary_key=True),
+    _day(),
+    sqlite_with_rowid=False,
+)
+
+analytics_returns = Table(
+    "analytics_returns",
+    metadata,
+    Column("app_id", String(36), ForeignKey("apps.id"), primary_key=True),
+    _day(),
+    _day("previous_day"),
+    Column("livestreams", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+analytics_overnight = Table(
+    "analytics_overnight",
+    metadata,
+    Column("app_id", String(36), ForeignKey("apps.id"), primary_key=True),
+    _day(),
+    Column("session_id", String(36), ForeignKey("livestream_sessions.id"), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 events = Table(

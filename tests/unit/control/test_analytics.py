@@ -1,141 +1,125 @@
-"""Analytics: the databases' sums are those of the definition, computed here the long way."""
+"""Analytics: the roll-ups' answers are those of the definition, computed the long way; they never change afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from alembic import command
+from alembic.config import Config
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
+from sqlalchemy import Connection, Select, event, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.analytics.days import DAY_MS, Day, Spell, add, day_start, days_of, shares
-from headwater.analytics.sessions import by_day, totals
+from headwater.analytics.days import DAY_MS, Spell
+from headwater.control import ControlPlane, ControlSettings
 from headwater.control.database import Database, open_database
-from headwater.control.repository import accounts, livestreams, sessions
+from headwater.control.migrations.versions import v0002_analytics
+from headwater.control.repository import analytics, sessions
+from headwater.control.repository.analytics import Running
 from headwater.control.repository.sessions import SessionRow
-from headwater.control.tables import livestream_sessions
-from tests.unit.control.support import Api
+from headwater.control.tables import (
+    analytics_days,
+    analytics_livestream_days,
+    analytics_overnight,
+    analytics_returns,
+    livestream_sessions,
+)
+from headwater.events import SessionClosed, SessionOpened
+from tests.unit.control.histories import HISTORIES, START, History, Step, the_long_way
+from tests.unit.control.support import Api, now_ms, open_api
 from tests.unit.control.test_http import refused
 
-START = day_start(1_700_000_000_000)
-TIMES = st.integers(START, START + 6 * DAY_MS)
+MOMENTS = st.integers(0, 30).map(lambda days: START + days * DAY_MS) | st.integers(START, START + 30 * DAY_MS)
+RANGES = st.lists(st.tuples(MOMENTS, MOMENTS).map(sorted), min_size=1, max_size=4)
+SPELL = Spell(START, START + 1, 1, 1, False)
+ROLL_UPS = (analytics_days, analytics_livestream_days, analytics_overnight, analytics_returns)
 
 
-class TestShares:
-    @given(TIMES, st.integers(0, 3 * DAY_MS), TIMES, st.integers(0, 6 * DAY_MS))
-    def test_a_session_is_split_without_loss(self, start: int, length: int, low: int, width: int) -> None:
-        """Each part lies on its day and in the range; parts of ranges side by side add up to those of the whole."""
-        spell = Spell(start, start + length, 1.0, 1.0, False)
-        parts = list(shares(spell, low, low + width))
-        for day, ms, share in parts:
-            assert day % DAY_MS == 0
-            assert 0 <= ms <= min(DAY_MS, length)
-            assert share == pytest.approx(ms / length if length else 1.0)
-        middle = low + width // 2
-        left, right = (sum(part[2] for part in shares(spell, *ends)) for ends in ((low, middle), (middle, low + width)))
-        assert left + right == pytest.approx(sum(part[2] for part in parts))
-        whole = sum(part[2] for part in shares(spell, START - DAY_MS, START + 20 * DAY_MS))
-        assert whole == pytest.approx(1.0)
-
-    def test_over_midnight(self) -> None:
-        spell = Spell(START + DAY_MS - 3_600_000, START + DAY_MS + 3 * 3_600_000, 1.0, 1.0, False)
-        assert list(shares(spell, START, START + 9 * DAY_MS)) == [
-            (START, 3_600_000, 0.25),
-            (START + DAY_MS, 10_800_000, 0.75),
-        ]
-
-    def test_days_of_a_range(self) -> None:
-        assert list(days_of(START + 5, START + DAY_MS)) == [START]
-        assert list(days_of(START + 5, START + DAY_MS + 1)) == [START, START + DAY_MS]
-        assert list(days_of(START, START)) == [START]
+async def check(conn: AsyncConnection, history: History, low: int, high: int) -> None:
+    days, livestreams = the_long_way(history.all, low, high)
+    assert await analytics.by_day(conn, history.app_id, low, high, history.running) == days
+    totals = await analytics.totals(conn, history.app_id, low, high, history.running)
+    assert totals.livestreams == livestreams
+    for name in ("sessions", "session_ms", "ingest_ms", "viewer_ms", "recordings", "recorded_ms"):
+        assert getattr(totals.sums, name) == sum(getattr(sums, name) for sums in days.values()), name
 
 
-@pytest.fixture
-async def filled(tmp_path: Path, database_url: str | None) -> AsyncIterator[tuple[Database, str, list[SessionRow]]]:
-    """300 sessions of two apps over six days: short ones, over midnight, over days, over at once, still open."""
-    database = await open_database(database_url, tmp_path)
-    chance = random.Random(7)
-    rows = []
+def test_random_histories(tmp_path: Path, database_url: str | None) -> None:
+    """Each answer is the definition's, to the millisecond, whatever happened: nights, leap days, crashes, failures."""
+    with asyncio.Runner() as runner:
+        database = runner.run(open_database(database_url, tmp_path))
+
+        @examples(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(HISTORIES, RANGES)
+        def one(steps: list[Step], ranges: list[tuple[int, int]]) -> None:
+            runner.run(write_and_check(database, steps, ranges))
+
+        try:
+            one()
+        finally:
+            runner.run(database.close())
+
+
+async def write_and_check(database: Database, steps: list[Step], ranges: list[tuple[int, int]]) -> None:
     async with database.write() as conn:
-        account = await accounts.create_account(conn, "a", 1)
-        apps = [(await accounts.create_app(conn, account, "a", 1)).id for _ in range(2)]
-        for number in range(300):
-            app = apps[number % 2]
-            livestream = await livestreams.create(conn, app, name=None, now_ms=1)
-            started = START + chance.randrange(6 * DAY_MS)
-            length = chance.choice([0, 1000, 3_600_000, 8 * 3_600_000, 2 * DAY_MS])
-            rows.append(
-                SessionRow(
-                    id=f"s{number}",
-                    livestream_id=livestream.id,
-                    app_id=app,
-                    node="n",
-                    invoked_ms=started,
-                    started_ms=started,
-                    stopped_ms=None if number % 10 == 0 else started + length,
-                    known_ms=started + length,
-                    ingest_seconds=length / 1000 * chance.random(),
-                    viewer_seconds=length / 1000 * chance.random() * 50,
-                    err_message=None,
-                    recording="x.mp4" if number % 3 == 0 else None,
-                    encoder="",
-                    created_ms=started,
-                    updated_ms=started,
-                )
-            )
-            await sessions.insert(conn, rows[-1])
-    yield database, apps[0], [row for row in rows if row.app_id == apps[0]]
-    await database.close()
+        history = await History.begin(conn)
+        for step in steps:
+            await history.take(conn, step)
+        for low, high in ranges:
+            await check(conn, history, low, high)
 
 
-RANGES = [
-    (START, START + 8 * DAY_MS),
-    (START + DAY_MS // 3, START + 2 * DAY_MS + 12_345),
-    (START + 2 * DAY_MS, START + 3 * DAY_MS),
-    (START + 20 * DAY_MS, START + 21 * DAY_MS),
-    (START + DAY_MS, START + DAY_MS),
-]
+def random_steps(seed: int, count: int) -> list[Step]:
+    chance = random.Random(seed)
+    acts = ["open", "progress", "close", "close recorded", "fail at once", "fail", "crash", "crash recorded"]
+    times = [0, 60_000, 3_600_000, 20 * 3_600_000, 60 * 3_600_000]
+    return [
+        Step(chance.choice(times), chance.choice(acts), chance.randrange(3), chance.random() * 9e3, chance.random())
+        for _ in range(count)
+    ]
 
 
-def the_long_way(rows: list[SessionRow], low: int, high: int) -> dict[int, Day]:
-    days = days_of(low, high)
-    for row in rows:
-        recorded = row.recording is not None
-        add(days, Spell(row.started_ms, row.known_ms, row.ingest_seconds, row.viewer_seconds, recorded), low, high)
-    return days
+async def test_the_migration_counts_what_is_there(tmp_path: Path, database_url: str | None) -> None:
+    """The roll-ups of a history that is older than they are, are those that would have grown with it."""
+    database = await open_database(database_url, tmp_path)
+    try:
+        async with database.write() as conn:
+            for seed in range(2):
+                history = await History.begin(conn)
+                for step in random_steps(seed, 200):
+                    await history.take(conn, step)
+            before = await everything(conn)
+            await conn.run_sync(migrate, v0002_analytics.down_revision)
+            await conn.run_sync(migrate, "head")
+            assert await everything(conn) == before
+            assert len(before["analytics_overnight"]) > 10
+            await check(conn, history, START, history.now_ms)
+    finally:
+        await database.close()
 
 
-async def test_by_day(filled: tuple[Database, str, list[SessionRow]]) -> None:
-    database, app, rows = filled
-    for low, high in RANGES:
-        async with database.read() as conn:
-            got = await by_day(conn, livestream_sessions, app, low, high)
-        wanted = the_long_way(rows, low, high)
-        assert [day.start_ms for day in got] == list(wanted)
-        for day in got:
-            expected = wanted[day.start_ms]
-            assert (day.sessions, day.recordings) == (expected.sessions, expected.recordings)
-            for name in ("session_ms", "ingest_seconds", "viewer_seconds", "recorded_seconds"):
-                assert getattr(day, name) == pytest.approx(getattr(expected, name)), name
+async def everything(conn: AsyncConnection) -> dict[str, list[Any]]:
+    c = livestream_sessions.c
+    flags = select(c.id, c.known_ms, c.ingest_seconds, c.viewer_seconds, c.counted, c.recorded)
+    questions: dict[str, Select[Any]] = {table.name: select(table) for table in ROLL_UPS}
+    answers = {name: await conn.execute(query) for name, query in {**questions, "sessions": flags}.items()}
+    return {name: sorted(tuple(row) for row in rows) for name, rows in answers.items()}
 
 
-async def test_totals(filled: tuple[Database, str, list[SessionRow]]) -> None:
-    database, app, rows = filled
-    for low, high in RANGES:
-        async with database.read() as conn:
-            got = await totals(conn, livestream_sessions, app, low, high)
-        days = the_long_way(rows, low, high).values()
-        assert got.ingest_seconds == pytest.approx(sum(day.ingest_seconds for day in days))
-        assert got.viewer_seconds == pytest.approx(sum(day.viewer_seconds for day in days))
-        touched = {
-            row.livestream_id
-            for row in rows
-            if list(shares(Spell(row.started_ms, row.known_ms, 0, 0, False), low, high))
-        }
-        assert got.livestreams == len(touched)
+def migrate(connection: Connection, to: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "headwater.control:migrations")
+    config.attributes["connection"] = connection
+    if to == "head":
+        command.upgrade(config, to)
+    else:
+        command.downgrade(config, to)
 
 
 async def test_ends_of_a_range(tmp_path: Path, database_url: str | None) -> None:
@@ -143,29 +127,19 @@ async def test_ends_of_a_range(tmp_path: Path, database_url: str | None) -> None
     database = await open_database(database_url, tmp_path)
     try:
         async with database.write() as conn:
-            account = await accounts.create_account(conn, "a", 1)
-            app = (await accounts.create_app(conn, account, "a", 1)).id
-            for number, (started, ended) in enumerate([(10, 20), (40, 50), (20, 20)]):
-                of = (await livestreams.create(conn, app, name=None, now_ms=1)).id
-                times = {"invoked_ms": 1, "started_ms": started, "stopped_ms": ended, "known_ms": ended}
-                row = SessionRow(
-                    id=str(number),
-                    livestream_id=of,
-                    app_id=app,
-                    node="n",
-                    **times,
-                    ingest_seconds=1.0,
-                    viewer_seconds=1.0,
-                    err_message=None,
-                    recording=None,
-                    encoder="",
-                    created_ms=1,
-                    updated_ms=1,
-                )
-                await sessions.insert(conn, row)
-        async with database.read() as conn:
-            assert (await totals(conn, livestream_sessions, app, 20, 40)).livestreams == 1
-            assert (await totals(conn, livestream_sessions, app, 19, 41)).livestreams == 3
+            history = await History.begin(conn)
+            for after, act, livestream in (
+                (10, "open", 0),
+                (10, "close", 0),
+                (0, "open", 2),
+                (0, "close", 2),
+                (20, "open", 1),
+                (10, "close", 1),
+            ):
+                await history.take(conn, Step(after, act, livestream, 1.0, 1.0))
+            for low, high, number in ((20, 40, 1), (19, 41, 3), (21, 40, 0), (20, 20, 0)):
+                found = await analytics.totals(conn, history.app_id, START + low, START + high, [])
+                assert found.livestreams == number, (low, high)
     finally:
         await database.close()
 
@@ -212,20 +186,103 @@ class TestOverTheApi:
     async def test_ranges_that_cannot_be(self, api: Api, path: str) -> None:
         refused(await api.http.get(api.app + "/analytics" + path), 400)
 
+    async def test_by_default_the_last_30_days(self, any_api: Api) -> None:
+        """All three calls cover the same days: today, and 30 before it."""
+        await broadcast_in_the_past(any_api, days_ago=30)
+        await broadcast_in_the_past(any_api, days_ago=31)
+        totals = (await any_api.call("GET", "/analytics/livestreams/overall"))["data"]
+        days = (await any_api.call("GET", "/analytics/livestreams/daywise"))["data"]
+        org = (await any_api.call("GET", "/analytics/daywise"))["data"]
+        assert totals == {"count": 1, "total_ingest_seconds": 60, "total_viewer_seconds": 90}
+        assert [day["count"] for day in days] == [1] + [0] * 30
+        assert org["session_stats"]["sessions_minutes_consumed"] == 1
+        ever = (await any_api.call("GET", "/analytics/livestreams/overall?start_time=0"))["data"]
+        assert ever["count"] == 2
 
-def test_the_sessions_index_is_used(tmp_path: Path) -> None:
-    """A range of a big history is read by index, not by walking the table."""
+    async def test_an_open_session_counts_as_it_is_now(self, api: Api) -> None:
+        """With numbers that are not in the database yet, and with its final ones as it ends."""
+        created = await api.create()
+        await api.broadcasts.publish(created["stream_key"])
+        api.broadcasts.open[created["id"]].ingest_seconds = 30.0
+        running = (await api.call("GET", "/analytics/livestreams/overall"))["data"]
+        assert running == {"count": 1, "total_ingest_seconds": 30, "total_viewer_seconds": 0}
+        api.broadcasts.progress(created["id"], 20, 5)
+        api.broadcasts.close(created["id"])
+        assert (await api.call("GET", "/analytics/livestreams/overall"))["data"]["total_ingest_seconds"] == 20
 
-    async def plan() -> str:
+    async def test_what_failed_before_any_media_is_no_broadcast(self, api: Api) -> None:
+        """However often an encoder tries; what failed later is one."""
+        created = await api.create()
+        for ingest_seconds in (0, 0, 7):
+            await api.broadcasts.publish(created["stream_key"], playable=False)
+            api.broadcasts.progress(created["id"], ingest_seconds, 0)
+            api.broadcasts.close(created["id"], error="ERR_UNSUPPORTED_CODEC: no.")
+        org = (await api.call("GET", "/analytics/daywise"))["data"]["session_stats"]
+        assert (org["sessions_count"], org["sessions_minutes_consumed"]) == (1, 0.117)
+
+    async def test_no_number_changes_by_a_crash(self, tmp_path: Path, database_url: str | None) -> None:
+        """What was told of ended sessions is told after a restart; the open one ends with what was known of it."""
+        told: list[Any] = []
+        for run in range(2):
+            plane = await ControlPlane.open(ControlSettings(tmp_path / "data", database_url=database_url))
+            await plane.recover(nothing_recorded)
+            api = await open_api(plane)
+            if run == 0:
+                ended, live = await api.create(), await api.create()
+                for created in (ended, live):
+                    await api.broadcasts.publish(created["stream_key"])
+                    api.broadcasts.progress(created["id"], 90.0, 45.0)
+                api.broadcasts.close(ended["id"])
+                await plane.settle()
+                api.broadcasts.open.clear()  # nothing of it is known but what is durable
+            paths = ("/livestreams/overall", "/livestreams/daywise", "/daywise")
+            told.append([await api.call("GET", "/analytics" + path) for path in paths])
+            await api.http.aclose()
+            await plane.close()
+        assert told[0] == told[1]
+        assert told[0][0]["data"] == {"count": 2, "total_ingest_seconds": 180, "total_viewer_seconds": 90}
+
+
+async def nothing_recorded(_session: SessionRow) -> None:
+    return None
+
+
+async def broadcast_in_the_past(api: Api, *, days_ago: int) -> None:
+    created = await api.create()
+    at_ms = now_ms() - now_ms() % DAY_MS - days_ago * DAY_MS
+    session_id = f"{days_ago}-days-ago"
+    api.plane.listen(SessionOpened(created["id"], session_id, at_ms, "obs", "r"))
+    api.plane.listen(SessionClosed(created["id"], session_id, at_ms + 60_000, 60.0, 90.0, None, None))
+
+
+class TestPlans:
+    """A question is answered by index, not by walking through the sessions."""
+
+    async def test_sqlite(self, tmp_path: Path) -> None:
         database = await open_database(None, tmp_path)
+        seen: list[tuple[str, Any]] = []
+
+        def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if not statement.startswith("EXPLAIN"):
+                seen.append((statement, parameters))
+
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         try:
             async with database.read() as conn:
-                found = await conn.exec_driver_sql(
-                    "EXPLAIN QUERY PLAN SELECT sum(ingest_seconds) FROM livestream_sessions"
-                    " WHERE app_id = 'a' AND known_ms >= 5 AND started_ms < 9"
-                )
-                return str(found.all())
+                await sessions.open_of_app(conn, "a")
+                await analytics.totals(conn, "a", START + 1, START + 5 * DAY_MS + 1, [Running("l", SPELL)])
+                await analytics.by_day(conn, "a", START + 1, START + 5 * DAY_MS + 1, [])
+                plans = [
+                    row[-1]
+                    for statement, parameters in list(seen)
+                    for row in await conn.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters)
+                ]
         finally:
             await database.close()
-
-    assert "ix_livestream_sessions_app_id_known_ms" in asyncio.run(plan())
+        assert len(seen) > 8
+        scans = [plan for plan in plans if plan.startswith("SCAN") and "(subquery" not in plan and "anon" not in plan]
+        assert scans == []
+        by_time = [plan for plan in plans if "ix_livestream_sessions_counted" in plan]
+        assert by_time
+        assert all("app_id=? AND started_ms>? AND started_ms<?" in plan for plan in by_time)
+        assert any("ix_livestream_sessions_open" in plan for plan in plans)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,6 +26,12 @@ from headwater.control.repository.sessions import SessionRow
 from headwater.control.tables import metadata
 from headwater.errors import OperatorError
 from tests.unit.control.support import Api
+
+
+def head() -> str | None:
+    config = Config()
+    config.set_main_option("script_location", "headwater.control:migrations")
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 class TestMigrations:
@@ -40,7 +48,7 @@ class TestMigrations:
         for _ in range(2):
             database = await open_database(database_url, tmp_path)
             async with database.read() as conn:
-                assert (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one() == "0001"
+                assert (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one() == head()
             await database.close()
 
     async def test_several_may_start_at_once(self, tmp_path: Path, database_url: str | None) -> None:

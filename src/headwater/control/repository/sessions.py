@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from headwater.analytics.days import Spell, milliseconds
+from headwater.control.repository import analytics
 from headwater.control.repository.rows import columns_of, many, one, page
 from headwater.control.tables import livestream_sessions
 
@@ -37,7 +38,7 @@ _c = livestream_sessions.c
 
 
 async def insert(conn: AsyncConnection, row: SessionRow) -> None:
-    values = {column.key: getattr(row, column.key) for column in livestream_sessions.columns}
+    values = {field.name: getattr(row, field.name) for field in fields(row)}
     await conn.execute(livestream_sessions.insert().values(**values))
 
 
@@ -80,13 +81,57 @@ async def left_open(conn: AsyncConnection, node: str) -> list[SessionRow]:
     return many(SessionRow, (await conn.execute(query)).all())
 
 
+async def open_of_app(conn: AsyncConnection, app_id: str) -> list[SessionRow]:
+    query = select(*_COLUMNS).where(_c.stopped_ms.is_(None), _c.app_id == app_id)
+    return many(SessionRow, (await conn.execute(query)).all())
+
+
+def spell_of(row: SessionRow) -> Spell:
+    """A session as analytics see it."""
+    recorded = row.recording is not None
+    ingest_ms, viewer_ms = milliseconds(row.ingest_seconds), milliseconds(row.viewer_seconds)
+    return Spell(row.started_ms, max(row.known_ms, row.started_ms), ingest_ms, viewer_ms, recorded)
+
+
+async def close(conn: AsyncConnection, row: SessionRow, stopped_ms: int, now_ms: int) -> bool:
+    """End an open session, and count it in the app's analytics, once and for good.
+
+    A session that failed before any media came was no broadcast and is not counted.
+
+    Args:
+        row: With its final totals, error and recording.
+
+    Returns:
+        False where it was ended before: it stays as it is.
+    """
+    stopped_ms = max(stopped_ms, row.started_ms)  # the clock may have been set back
+    ingest_seconds, viewer_seconds = round(row.ingest_seconds, 3), round(row.viewer_seconds, 3)
+    counted = row.err_message is None or ingest_seconds > 0
+    values = {
+        "stopped_ms": stopped_ms,
+        "known_ms": stopped_ms,
+        "ingest_seconds": ingest_seconds,
+        "viewer_seconds": viewer_seconds,
+        "err_message": row.err_message,
+        "recording": row.recording,
+        "counted": counted,
+        "recorded": row.recording is not None,
+        "updated_ms": now_ms,
+    }
+    statement = livestream_sessions.update().where(_c.id == row.id, _c.stopped_ms.is_(None)).values(**values)
+    if (await conn.execute(statement)).rowcount == 0:
+        return False
+    if counted:
+        spell = spell_of(
+            replace(row, known_ms=stopped_ms, ingest_seconds=ingest_seconds, viewer_seconds=viewer_seconds)
+        )
+        await analytics.count(conn, row.app_id, row.livestream_id, row.id, spell)
+    return True
+
+
 async def delete(conn: AsyncConnection, session_id: str) -> None:
+    """Delete a session that is in no analytics."""
     await conn.execute(livestream_sessions.delete().where(_c.id == session_id))
-
-
-async def update(conn: AsyncConnection, session_id: str, now_ms: int, **values: Any) -> None:
-    statement = livestream_sessions.update().where(_c.id == session_id)
-    await conn.execute(statement.values(**values, updated_ms=now_ms))
 
 
 @dataclass(frozen=True, slots=True)

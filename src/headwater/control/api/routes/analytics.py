@@ -1,12 +1,17 @@
-"""Analytics of an app: totals of a time range, and day by day. Computed from the durable sessions."""
+"""Analytics of an app: totals of a time range, and day by day; open sessions count as they are now."""
 
 from __future__ import annotations
 
-from headwater.analytics.days import DAY_MS, Day, day_start
-from headwater.analytics.sessions import by_day, totals
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.analytics.days import DAY_MS, Sums, day_start
 from headwater.control.api.call import AnyCall, Call
 from headwater.control.api.errors import ApiError
 from headwater.control.api.operations import APP, Operation
+from headwater.control.api.render import current
 from headwater.control.api.schemas import (
     Answer,
     DateRange,
@@ -20,8 +25,9 @@ from headwater.control.api.schemas import (
     SessionStats,
     TimeRange,
 )
-from headwater.control.api.times import FARTHEST_MS, check_range, day_name, parse_date, parse_time
-from headwater.control.tables import livestream_sessions
+from headwater.control.api.times import check_range, day_name, parse_date, parse_time
+from headwater.control.repository import analytics, sessions
+from headwater.control.repository.analytics import Running
 
 DEFAULT_DAYS = 30
 
@@ -30,32 +36,20 @@ DAYS_LIMIT = 400
 
 
 async def overall(call: Call[TimeRange, None]) -> Answer[LivestreamTotals]:
-    from_ms = parse_time("start_time", call.query.start_time)
-    to_ms = parse_time("end_time", call.query.end_time)
-    check_range(from_ms, to_ms)
-    await call.service.settled()
-    async with call.service.database.read() as conn:
-        sums = await totals(
-            conn,
-            livestream_sessions,
-            call.app_id,
-            0 if from_ms is None else from_ms,
-            FARTHEST_MS if to_ms is None else to_ms,
-        )
-    return Answer(LivestreamTotals(sums.livestreams, round(sums.ingest_seconds), round(sums.viewer_seconds)))
+    from_ms, to_ms = _time_range(call)
+    async with _reading(call) as (conn, running):
+        found = await analytics.totals(conn, call.app_id, from_ms, to_ms, running)
+    sums = found.sums
+    return Answer(LivestreamTotals(found.livestreams, _seconds(sums.ingest_ms), _seconds(sums.viewer_ms)))
 
 
 async def livestreams_daywise(call: Call[TimeRange, None]) -> ListAnswer[LivestreamDay]:
-    from_ms = parse_time("start_time", call.query.start_time)
-    to_ms = parse_time("end_time", call.query.end_time)
-    check_range(from_ms, to_ms)
-    to_ms = call.now_ms + 1 if to_ms is None else to_ms
-    from_ms = day_start(to_ms) - DEFAULT_DAYS * DAY_MS if from_ms is None else from_ms
-    days = await _days(call, "time", max(from_ms, 0), to_ms)
+    from_ms, to_ms = _time_range(call)
+    days = await _days(call, "time", from_ms, to_ms)
     return ListAnswer(
         [
-            LivestreamDay(day_name(day.start_ms), day.sessions, round(day.ingest_seconds), round(day.viewer_seconds))
-            for day in days
+            LivestreamDay(day, sums.sessions, _seconds(sums.ingest_ms), _seconds(sums.viewer_ms))
+            for day, sums in days.items()
         ]
     )
 
@@ -70,36 +64,62 @@ async def org_daywise(call: Call[DateRange, None]) -> Answer[OrgAnalytics]:
     return Answer(OrgAnalytics(_recording_stats(days), _session_stats(days)))
 
 
-async def _days(call: AnyCall, unit: str, from_ms: int, to_ms: int) -> list[Day]:
+def _time_range(call: Call[TimeRange, None]) -> tuple[int, int]:
+    """The range that is asked for, by default the last 30 days and today, which ends where it will."""
+    from_ms = parse_time("start_time", call.query.start_time)
+    to_ms = parse_time("end_time", call.query.end_time)
+    check_range(from_ms, to_ms)
+    to_ms = day_start(call.now_ms) + DAY_MS if to_ms is None else to_ms
+    if from_ms is None:
+        from_ms = day_start(max(to_ms - 1, 0)) - DEFAULT_DAYS * DAY_MS
+    elif to_ms < from_ms:
+        raise ApiError(400, "start_time: it lies in the future")
+    return max(from_ms, 0), to_ms
+
+
+async def _days(call: AnyCall, unit: str, from_ms: int, to_ms: int) -> dict[str, Sums]:
+    """The days of a range by their names."""
     if to_ms < from_ms:
         raise ApiError(400, f"start_{unit}: it lies in the future")
     if to_ms - from_ms > DAYS_LIMIT * DAY_MS:
         raise ApiError(400, f"start_{unit}: the time range is longer than {DAYS_LIMIT} days")
+    async with _reading(call) as (conn, running):
+        days = await analytics.by_day(conn, call.app_id, from_ms, to_ms, running)
+    return {day_name(day * DAY_MS): sums for day, sums in days.items()}
+
+
+@asynccontextmanager
+async def _reading(call: AnyCall) -> AsyncIterator[tuple[AsyncConnection, list[Running]]]:
+    """One state of the database, and the app's open sessions with their totals as of now."""
     await call.service.settled()
     async with call.service.database.read() as conn:
-        return await by_day(conn, livestream_sessions, call.app_id, from_ms, to_ms)
+        await analytics.hold_still(conn)
+        rows = await sessions.open_of_app(conn, call.app_id)
+        yield conn, [Running(row.livestream_id, sessions.spell_of(current(call, row))) for row in rows]
 
 
-def _recording_stats(days: list[Day]) -> RecordingStats:
+def _recording_stats(days: dict[str, Sums]) -> RecordingStats:
     return RecordingStats(
-        day_stats=[
-            RecordingDay(day_name(day.start_ms), round(day.recorded_seconds / 60), day.recordings) for day in days
-        ],
-        recording_count=sum(day.recordings for day in days),
-        recording_minutes_consumed=_minutes(sum(day.recorded_seconds for day in days)),
+        day_stats=[RecordingDay(day, round(sums.recorded_ms / 60_000), sums.recordings) for day, sums in days.items()],
+        recording_count=sum(sums.recordings for sums in days.values()),
+        recording_minutes_consumed=_minutes(sum(sums.recorded_ms for sums in days.values())),
     )
 
 
-def _session_stats(days: list[Day]) -> SessionStats:
+def _session_stats(days: dict[str, Sums]) -> SessionStats:
     return SessionStats(
-        day_stats=[SessionDay(day_name(day.start_ms), _minutes(day.session_ms / 1000), day.sessions) for day in days],
-        sessions_count=sum(day.sessions for day in days),
-        sessions_minutes_consumed=_minutes(sum(day.session_ms for day in days) / 1000),
+        day_stats=[SessionDay(day, _minutes(sums.session_ms), sums.sessions) for day, sums in days.items()],
+        sessions_count=sum(sums.sessions for sums in days.values()),
+        sessions_minutes_consumed=_minutes(sum(sums.session_ms for sums in days.values())),
     )
 
 
-def _minutes(seconds: float) -> float:
-    return round(seconds / 60, 3)
+def _seconds(ms: int) -> int:
+    return round(ms / 1000)
+
+
+def _minutes(ms: int) -> float:
+    return round(ms / 60_000, 3)
 
 
 _ANALYTICS = APP + "/analytics"

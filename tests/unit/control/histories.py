@@ -1,0 +1,171 @@
+"""Random histories of some livestreams, written as the pipeline's events are, and what they add up to the long way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from headwater.analytics.days import DAY_MS, Spell, Sums, days_of, milliseconds
+from headwater.control.history import Recovered, record, recover
+from headwater.control.repository import accounts, livestreams, sessions
+from headwater.control.repository.analytics import Running
+from headwater.events import SessionClosed, SessionOpened, SessionProgress
+
+START = 1_835_136_000_000 - 2 * DAY_MS
+"""Two days before 2028-02-26: the histories below go over a leap day."""
+
+LIVESTREAMS = 3
+
+STEPS = st.sampled_from([0, 1, 999, 60_000, 3_600_000, 20 * 3_600_000, DAY_MS, 60 * 3_600_000])
+ENDS = ("close", "close recorded", "fail", "fail at once", "crash", "crash recorded", "clock set back")
+ACTS = st.sampled_from(["open", "progress", "midnight", "delete"]) | st.sampled_from(["open", *ENDS])
+SECONDS = st.floats(0, 10**6, allow_nan=False) | st.sampled_from([0.0, 0.0005, 12.5, 0.0125])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """After some time, something happens to a livestream."""
+
+    after_ms: int
+    act: str
+    livestream: int
+    ingest_seconds: float
+    viewer_seconds: float
+
+
+HISTORIES = st.lists(
+    st.builds(Step, STEPS, ACTS, st.integers(0, LIVESTREAMS - 1), SECONDS, SECONDS), min_size=1, max_size=30
+)
+
+
+@dataclass
+class History:
+    """A history as it is being written; it knows by itself what has to come of it.
+
+    Attributes:
+        ended: What each session was as it ended: for good.
+        open: The open session of a livestream, as last known.
+    """
+
+    app_id: str
+    livestream_ids: list[str]
+    now_ms: int = START
+    ended: list[tuple[str, Spell]] = field(default_factory=list)
+    open: dict[str, tuple[str, Spell]] = field(default_factory=dict)
+    number: int = 0
+
+    @classmethod
+    async def begin(cls, conn: AsyncConnection) -> History:
+        account = await accounts.create_account(conn, "a", 1)
+        app = await accounts.create_app(conn, account, "a", 1)
+        rows = [await livestreams.create(conn, app.id, name=None, now_ms=1) for _ in range(LIVESTREAMS)]
+        return cls(app.id, [row.id for row in rows])
+
+    async def take(self, conn: AsyncConnection, step: Step) -> None:
+        self.now_ms += step.after_ms
+        livestream_id = self.livestream_ids[step.livestream]
+        if step.act == "midnight":
+            self.now_ms += -self.now_ms % DAY_MS
+        elif step.act == "delete":
+            await livestreams.update(conn, livestream_id, self.now_ms, deleted_ms=self.now_ms)
+        elif step.act == "open":
+            await self._open(conn, livestream_id)
+        elif livestream_id in self.open:
+            await self._follow(conn, livestream_id, step)
+
+    async def _open(self, conn: AsyncConnection, livestream_id: str) -> None:
+        """Also where a session is open: its close was lost, and it ends where it was last known."""
+        if livestream_id in self.open:
+            self._end(livestream_id)
+        self.number += 1
+        session_id = f"{self.app_id[:18]}-{self.number}"
+        await record(conn, SessionOpened(livestream_id, session_id, self.now_ms, "obs", "r"), "n")
+        self.open[livestream_id] = session_id, Spell(self.now_ms, self.now_ms, 0, 0, False)
+
+    async def _follow(self, conn: AsyncConnection, livestream_id: str, step: Step) -> None:
+        session_id, spell = self.open[livestream_id]
+        ingest, viewer = milliseconds(step.ingest_seconds), milliseconds(step.viewer_seconds)
+        if step.act == "progress":
+            totals = (step.ingest_seconds, step.viewer_seconds)
+            await record(conn, SessionProgress(livestream_id, session_id, self.now_ms, *totals), "n")
+            self.open[livestream_id] = session_id, Spell(spell.start_ms, self.now_ms, ingest, viewer, False)
+        elif step.act.startswith("crash"):
+            await self._crash(conn, livestream_id, recorded="recorded" in step.act)
+        else:
+            at_once = step.act == "fail at once"
+            event = SessionClosed(
+                livestream_id,
+                session_id,
+                spell.start_ms - 5 if step.act == "clock set back" else self.now_ms,
+                0.0 if at_once else step.ingest_seconds,
+                step.viewer_seconds,
+                "ERR: sentence" if "fail" in step.act else None,
+                "r.mp4" if "recorded" in step.act else None,
+            )
+            for _ in range(2):  # a batch of events may be written twice
+                await record(conn, event, "n")
+            end = max(spell.start_ms, event.at_ms)
+            final = Spell(spell.start_ms, end, 0 if at_once else ingest, viewer, event.recording is not None)
+            self._end(livestream_id, final, failed=event.error is not None)
+
+    async def _crash(self, conn: AsyncConnection, livestream_id: str, *, recorded: bool) -> None:
+        session_id, spell = self.open[livestream_id]
+        row = await sessions.find_any(conn, session_id)
+        assert row is not None
+        for _ in range(2):  # the next start may crash as well, and begin again
+            await recover(conn, row, Recovered("r.mp4", self.now_ms, 10.0**9) if recorded else None, self.now_ms)
+        if recorded:
+            end = max(self.now_ms, spell.end_ms)
+            ingest = max(spell.ingest_ms, end - spell.start_ms)
+            spell = replace(spell, end_ms=end, ingest_ms=ingest, recorded=True)
+        self._end(livestream_id, spell)
+
+    def _end(self, livestream_id: str, spell: Spell | None = None, *, failed: bool = False) -> None:
+        _, last = self.open.pop(livestream_id)
+        spell = spell or last
+        if not failed or spell.ingest_ms > 0:
+            self.ended.append((livestream_id, spell))
+
+    @property
+    def running(self) -> list[Running]:
+        return [Running(livestream_id, spell) for livestream_id, (_, spell) in self.open.items()]
+
+    @property
+    def all(self) -> list[tuple[str, Spell]]:
+        return self.ended + [(livestream_id, spell) for livestream_id, (_, spell) in self.open.items()]
+
+
+def the_long_way(spells: Iterable[tuple[str, Spell]], low: int, high: int) -> tuple[dict[int, Sums], int]:
+    """The definition: the days of a range, and how many livestreams were broadcast in it."""
+    days = {day: Sums() for day in days_of(low, high)}
+    seen: set[str] = set()
+    for livestream_id, spell in spells:
+        for day, sums in days.items():
+            start, end = max(day * DAY_MS, low), min((day + 1) * DAY_MS, high)
+            part = _overlap(spell, start, end)
+            sums.add(part)
+            if part.session_ms or part.sessions:
+                seen.add(livestream_id)
+    return days, len(seen)
+
+
+def _overlap(spell: Spell, start: int, end: int) -> Sums:
+    first, last = max(spell.start_ms, start), min(spell.end_ms, end)
+    began = start <= spell.start_ms < end
+    length = spell.end_ms - spell.start_ms
+    if length == 0:
+        first, last, length = (0, int(began), 1)
+        shift = 0
+    else:
+        shift = spell.start_ms
+    if last < first:
+        return Sums()
+    ingest, viewer = (
+        total * (last - shift) // length - total * (first - shift) // length
+        for total in (spell.ingest_ms, spell.viewer_ms)
+    )
+    ms = last - first if spell.end_ms > spell.start_ms else 0
+    return Sums(began, ms, ingest, viewer, began and spell.recorded, ingest if spell.recorded else 0)
