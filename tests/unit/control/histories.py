@@ -17,7 +17,7 @@ from headwater.events import SessionClosed, SessionOpened, SessionProgress
 START = 1_835_136_000_000 - 2 * DAY_MS
 """Two days before 2028-02-26: the histories below go over a leap day."""
 
-LIVESTREAMS = 3
+LIVESTREAMS = 2
 
 STEPS = st.sampled_from([0, 1, 999, 60_000, 3_600_000, 20 * 3_600_000, DAY_MS, 60 * 3_600_000])
 ENDS = ("close", "close recorded", "fail", "fail at once", "crash", "crash recorded", "clock set back")
@@ -37,7 +37,7 @@ class Step:
 
 
 HISTORIES = st.lists(
-    st.builds(Step, STEPS, ACTS, st.integers(0, LIVESTREAMS - 1), SECONDS, SECONDS), min_size=1, max_size=30
+    st.builds(Step, STEPS, ACTS, st.integers(0, LIVESTREAMS - 1), SECONDS, SECONDS), min_size=15, max_size=40
 )
 
 
