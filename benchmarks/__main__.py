@@ -8,7 +8,17 @@ import sys
 
 import benchmarks
 
-ORDER = ["ingest", "delivery", "blocking_reload", "latency", "glass_to_glass", "rtmp_demux", "packager", "recorder"]
+ORDER = [
+    "ingest",
+    "delivery",
+    "blocking_reload",
+    "latency",
+    "glass_to_glass",
+    "rtmp_demux",
+    "packager",
+    "recorder",
+    "analytics",
+]
 
 
 def main() -> None:

@@ -247,12 +247,46 @@ class TestAnalytics:
         ).data
         assert (past.count, past.total_ingest_seconds, past.total_viewer_seconds) == (0, 0, 0)
 
-    def test_daywise(self, sdk: Sdk) -> None:
+        these_days = sdk.get_livestream_analytics_complete(
+            start_time=self._time("overall", now - timedelta(days=1)),
+            end_time=self._time("overall", now + timedelta(days=1)),
+        ).data
+        assert these_days.total_ingest_seconds == after.total_ingest_seconds
+
+    def test_both_formats_of_time(self, sdk: Sdk, service: Service) -> None:
+        """A broadcast that reaches over the end of a range counts in part, the same by ISO and by Unix seconds."""
+        created = sdk.create()
+        service.publish(created.stream_key)
+        service.progress(created.id, 3600, 7200)
+        service.close(created.id)
+        cut = int(datetime.now(UTC).timestamp()) + 1800
+        iso = datetime.fromtimestamp(cut, UTC).isoformat().replace("+00:00", "Z")
+        until = sdk.raw("GET", f"/analytics/livestreams/overall?end_time={cut}")["data"]
+        assert until == sdk.raw("GET", f"/analytics/livestreams/overall?end_time={iso}")["data"]
+        after = sdk.raw("GET", f"/analytics/livestreams/overall?start_time={cut}&end_time={cut + 9999}")["data"]
+        assert after["count"] == 1
+        assert abs(after["total_ingest_seconds"] - 1800) < 60
+        assert abs(after["total_viewer_seconds"] - 3600) < 120
+
+    def test_daywise(self, sdk: Sdk, service: Service) -> None:
+        today = datetime.now(UTC).date()
+        range_ = {"start_date": str(today), "end_date": str(today + timedelta(days=1))}
+        before = sdk.get_org_analytics(**range_).data
+        created = sdk.create()
+        service.publish(created.stream_key)
+        service.progress(created.id, 90, 0)
+        service.close(created.id)
+        after = sdk.get_org_analytics(**range_).data
+        assert after.session_stats.sessions_count == before.session_stats.sessions_count + 1
+        minutes = after.session_stats.sessions_minutes_consumed - before.session_stats.sessions_minutes_consumed
+        assert minutes == pytest.approx(1.5, abs=0.002)
+        assert after.recording_stats.recording_count == before.recording_stats.recording_count
+
         data = sdk.get_org_analytics().data
         assert len(data.session_stats.day_stats) == len(data.recording_stats.day_stats) == 31
-        today = data.session_stats.day_stats[-1]
-        assert today.day == datetime.now(UTC).date().isoformat()
-        assert today.total_sessions == data.session_stats.sessions_count
+        newest = data.session_stats.day_stats[-1]
+        assert newest.day == datetime.now(UTC).date().isoformat()
+        assert newest.total_sessions == data.session_stats.sessions_count
         one_day = sdk.get_org_analytics(start_date="2023-07-15", end_date=str(date(2023, 7, 15))).data
         assert [entry.day for entry in one_day.session_stats.day_stats] == ["2023-07-15"]
 

@@ -25,7 +25,7 @@ from headwater.control.api.schemas import (
     SessionStats,
     TimeRange,
 )
-from headwater.control.api.times import check_range, day_name, parse_date, parse_time
+from headwater.control.api.times import FARTHEST_MS, check_range, day_name, parse_date, parse_time
 from headwater.control.repository import analytics, sessions
 from headwater.control.repository.analytics import Running
 
@@ -36,7 +36,7 @@ DAYS_LIMIT = 400
 
 
 async def overall(call: Call[TimeRange, None]) -> Answer[LivestreamTotals]:
-    from_ms, to_ms = _time_range(call)
+    from_ms, to_ms = _time_range(call, FARTHEST_MS + 1)
     async with _reading(call) as (conn, running):
         found = await analytics.totals(conn, call.app_id, from_ms, to_ms, running)
     sums = found.sums
@@ -44,7 +44,7 @@ async def overall(call: Call[TimeRange, None]) -> Answer[LivestreamTotals]:
 
 
 async def livestreams_daywise(call: Call[TimeRange, None]) -> ListAnswer[LivestreamDay]:
-    from_ms, to_ms = _time_range(call)
+    from_ms, to_ms = _time_range(call, day_start(call.now_ms) + DAY_MS)
     days = await _days(call, "time", from_ms, to_ms)
     return ListAnswer(
         [
@@ -64,17 +64,15 @@ async def org_daywise(call: Call[DateRange, None]) -> Answer[OrgAnalytics]:
     return Answer(OrgAnalytics(_recording_stats(days), _session_stats(days)))
 
 
-def _time_range(call: Call[TimeRange, None]) -> tuple[int, int]:
-    """The range that is asked for, by default the last 30 days and today, which ends where it will."""
+def _time_range(call: Call[TimeRange, None], end_ms: int) -> tuple[int, int]:
+    """The range that is asked for; by default today and the 30 days before it, until `end_ms`."""
     from_ms = parse_time("start_time", call.query.start_time)
     to_ms = parse_time("end_time", call.query.end_time)
     check_range(from_ms, to_ms)
-    to_ms = day_start(call.now_ms) + DAY_MS if to_ms is None else to_ms
     if from_ms is None:
-        from_ms = day_start(max(to_ms - 1, 0)) - DEFAULT_DAYS * DAY_MS
-    elif to_ms < from_ms:
-        raise ApiError(400, "start_time: it lies in the future")
-    return max(from_ms, 0), to_ms
+        last_ms = call.now_ms if to_ms is None else max(to_ms - 1, 0)
+        from_ms = max(day_start(last_ms) - DEFAULT_DAYS * DAY_MS, 0)
+    return from_ms, end_ms if to_ms is None else to_ms
 
 
 async def _days(call: AnyCall, unit: str, from_ms: int, to_ms: int) -> dict[str, Sums]:
