@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from headwater.config.server import ServerSettings
+
+EVERY_ADDRESS = ("0.0.0.0", "::")
 
 Text = Optional[str]  # noqa: UP045 - Typer reads annotations at run time
 
@@ -52,4 +58,29 @@ def serve(
     settings = load({f"server.{name}": value for name, value in given.items()}, environ=os.environ, file=config)
     for sentence in unknown_variables(os.environ):
         print(f"warning: {sentence}", file=sys.stderr)
+    for sentence in notes(settings.server):
+        print(f"note: {sentence}", file=sys.stderr, flush=True)
     run_server(settings)
+
+
+def notes(server: ServerSettings) -> Iterator[str]:
+    """What a person should know who starts the server with these settings, in sentences."""
+    credentials = server.data / "credentials.json"
+    if not credentials.exists():
+        yield (
+            f"first start: account, app and admin token are written to {credentials}; once it is ready: "
+            f"headwater livestreams create --credentials {server.data} NAME"
+        )
+    open_to_all = [
+        option
+        for option, address, public in (
+            ("--public-url http://HOST:PORT", server.http, server.public_url),
+            ("--public-rtmp-url rtmp://HOST:PORT/live/", server.rtmp, server.public_rtmp_url),
+        )
+        if address.host in EVERY_ADDRESS and public is None
+    ]
+    if open_to_all:
+        yield (
+            "it listens on every address and does not know its own name: whoever asks under 127.0.0.1, as the command "
+            f"line does, is given 127.0.0.1; {' and '.join(open_to_all)} say how others reach it"
+        )
