@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
 
 import typer
+
+from headwater.cli.show import WATCHED
+
+PLAYBACK_ID_DIGITS = 32
+HEX = frozenset("0123456789abcdef")
+UUID_LENGTH, UUID_DASHES = 36, 4
 
 
 def hls_check(
@@ -19,8 +27,30 @@ def hls_check(
     It follows the stream as a player does (blocking reloads, delta updates, preload hints), downloads parts and
     segments, and names each rule that is broken with its clause, the evidence, and what to do.
 
-    Exit codes: 0 nothing found, 3 findings, 1 could not be checked.
+    Of a page of ours, `http://HOST/<playback id>`, its playlist is checked.
+
+    Exit codes: 0 no MUST is broken (a SHOULD may be), 3 a MUST is broken, 1 could not be checked.
     """
     from headwater.hlscheck import run
 
-    raise typer.Exit(run(url, seconds=seconds, as_json=as_json, verify=not insecure, all_rules=all_rules))
+    playlist = playlist_of(url)
+    if playlist != url:
+        print(f"that is a page; its playlist is checked: {playlist}", file=sys.stderr)
+    raise typer.Exit(run(playlist, seconds=seconds, as_json=as_json, verify=not insecure, all_rules=all_rules))
+
+
+def playlist_of(url: str) -> str:
+    """The playlist of a player page, known by its path: a playback id, perhaps with a session. Else the URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    playback_id, *session = parts.path.strip("/").split("/")
+    if len(playback_id) != PLAYBACK_ID_DIGITS or not HEX.issuperset(playback_id) or not _are_ids(session):
+        return url
+    # What the page was asked for (`autoplay`, `controls`) means nothing to a playlist.
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + WATCHED, "", ""))
+
+
+def _are_ids(names: list[str]) -> bool:
+    return len(names) <= 1 and all(len(name) == UUID_LENGTH and name.count("-") == UUID_DASHES for name in names)

@@ -84,8 +84,10 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     variables = {key.variable for key in keys().values()}
     found = [name for name in environ if name.startswith(PREFIX) and name not in variables | NOT_SETTINGS]
     injected = ("HEADWATER_PORT", "HEADWATER_SERVICE_", "HEADWATER_TEST_", "HEADWATER_CONFORMANCE_")
+    # Without the prefix: all of them share it, and would look alike by it.
+    variables_by_name = {variable.removeprefix(PREFIX): variable for variable in variables}
     return [
-        f"the environment variable {name} sets nothing{_suggest(name, variables)}"
+        f"the environment variable {name} sets nothing{_suggest_variable(name, variables_by_name)}"
         for name in sorted(found)
         if not name.startswith(injected)
     ]
@@ -198,6 +200,11 @@ def _sentence(path: str, raw: object, origin: str, allowed: str) -> str:
 def _suggest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _suggest_variable(name: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), list(known), n=1, cutoff=0.75)
+    return f"; did you mean {known[near[0]]}?" if near else ""
 
 
 def _suggest_path(name: str, known: Mapping[str, Key]) -> str:

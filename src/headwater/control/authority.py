@@ -15,7 +15,7 @@ from headwater.control.database import Database
 from headwater.control.ids import PLAYBACK_ID_LENGTH, STREAM_KEY_LENGTH, same_secret, secret_hash
 from headwater.control.lookup import Lookup
 from headwater.control.repository import livestreams
-from headwater.control.repository.livestreams import BAD_KEY, DISABLED, ENDED, KeyOwner
+from headwater.control.repository.livestreams import BAD_KEY, DISABLED, ENDED, NO_KEY, KeyOwner
 from headwater.control.settings import ControlSettings
 from headwater.errors import PublishRefused
 
@@ -76,6 +76,8 @@ class StreamKeys:
         Raises:
             PublishRefusedOf: `ERR_BAD_STREAM_KEY`, `ERR_LIVESTREAM_DISABLED` or `ERR_LIVESTREAM_ENDED`.
         """
+        if not stream_key:
+            raise PublishRefusedOf(*NO_KEY, None)
         owner = await self._owner(stream_key)
         # The lookup went by the hash; what admits is the key itself, compared in constant time.
         if owner is None or not same_secret(owner.stream_key, stream_key):

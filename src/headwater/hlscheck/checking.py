@@ -54,7 +54,7 @@ async def check(
 
 
 def run(url: str, *, seconds: float = 30.0, as_json: bool = False, verify: bool = True, all_rules: bool = False) -> int:
-    """Check a stream and print the report to standard output; returns the exit code (0, 1 or 2)."""
+    """Check a stream and print the report to standard output; returns the exit code (0, 1 or 3)."""
     report = asyncio.run(check(url, seconds=seconds, verify=verify))
     if as_json:
         sys.stdout.write(report.to_json().decode() + "\n")

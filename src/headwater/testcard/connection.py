@@ -13,6 +13,10 @@ from headwater.protocols.rtmp.client import ClientSession, Publishing, PublishUr
 CONNECT_TIMEOUT_S = 10.0
 
 
+class NoTls(ConnectionError):
+    """What answered speaks no TLS: to try again does not help."""
+
+
 async def open_connection(
     url: PublishUrl, context: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -30,8 +34,10 @@ async def open_connection(
     except (ssl.SSLError, ConnectionResetError) as error:
         if context is None:
             raise
-        # What answers TLS with a reset or with something else is most often a port of plain RTMP.
-        raise ConnectionError(f"no TLS is spoken there ({words(error)}); is it the port of RTMPS?") from error
+        # What answers TLS with a reset or with something else is most often a port of plain RTMP. A reset may also be
+        # a proxy whose server is away for a moment.
+        kind = NoTls if isinstance(error, ssl.SSLError) else ConnectionError
+        raise kind(f"no TLS is spoken there ({words(error)}); is it the port of RTMPS?") from error
 
 
 async def negotiate(session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

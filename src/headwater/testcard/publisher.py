@@ -19,9 +19,9 @@ from typing import Protocol
 
 from headwater.errors import OperatorError, ProtocolError
 from headwater.protocols.rtmp.client import ClientSession, PublishUrl
-from headwater.protocols.rtmp.handshake import RANDOM_SIZE
+from headwater.protocols.rtmp.handshake import RANDOM_SIZE, NotRtmp
 from headwater.testcard.clock import Clock, WallClock
-from headwater.testcard.connection import distrust, listen, negotiate, open_connection, tls_context, words
+from headwater.testcard.connection import NoTls, distrust, listen, negotiate, open_connection, tls_context, words
 from headwater.testcard.tags import VIDEO, Tag
 
 QUEUE_TAGS = 512
@@ -117,8 +117,8 @@ class Publisher:
 
         Raises:
             PublishRefused: the server understood and refused; there is no second try.
-            OperatorError: the server cannot be reached (without `reconnect`), its certificate is not trusted, or the
-                source fails.
+            OperatorError: the server cannot be reached (without `reconnect`), speaks another protocol, its certificate
+                is not trusted, or the source fails.
         """
         pause_s = FIRST_PAUSE_S
         try:
@@ -130,6 +130,8 @@ class Publisher:
                     return self.progress
                 except ssl.SSLCertVerificationError as error:
                     raise OperatorError(distrust(error)) from error
+                except (NotRtmp, NoTls) as error:
+                    raise OperatorError(f"{self._url.host}:{self._url.port}: {words(error)}") from error
                 except (OSError, ProtocolError, EOFError, TimeoutError) as error:
                     why = f"{self._url.host}:{self._url.port}: {words(error)}"
                     if not self._reconnect:

@@ -142,6 +142,11 @@ def test_what_is_wrong_with_the_access_is_said(tmp_path: Path) -> None:
     assert "Connection refused; is the server running" in down.stderr
 
 
+def test_an_url_without_a_key_says_so() -> None:
+    done = run("publish", "rtmp://127.0.0.1/live/")
+    assert done.returncode == 2 and "No stream key was given" in done.stderr
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1/live/key", "rtmp://127.0.0.1/live", "rtmp://[/live/key", "key"])
 def test_an_url_that_is_none_is_wrong_use(url: str) -> None:
     done = run("publish", url)
@@ -160,3 +165,14 @@ def test_a_publish_with_a_wrong_key_is_refused_with_the_reason(tmp_path: Path) -
         result = run("publish", f"{server.rtmp}{'0' * 64}")
     assert result.returncode == 4
     assert "no livestream with this stream key" in result.stderr
+
+
+def test_a_publish_to_a_port_of_http_says_so_and_does_not_try_again(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        result = run("publish", f"rtmp://{server.ready['http']}/live/key", "--size", "320x180")
+        backwards = run("hls-check", f"http://{server.ready['rtmp']}/x.m3u8")
+        said = server.log.read_text()
+    assert result.returncode == 1
+    assert "that is HTTP: is it the port of the HTTP server?" in result.stderr
+    assert backwards.returncode == 1
+    assert "RTMP version 71, only 3 is spoken here (that is HTTP" in said

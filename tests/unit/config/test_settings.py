@@ -66,6 +66,10 @@ def test_an_unknown_variable_is_a_warning_and_not_one_of_kubernetes() -> None:
     assert len(said) == 1 and "HEADWATER_HTTP" in said[0]
 
 
+def test_a_variable_that_is_like_none_gets_no_suggestion() -> None:
+    assert unknown_variables({"HEADWATER_FOO": "x"}) == ["the environment variable HEADWATER_FOO sets nothing"]
+
+
 def test_the_database_password_is_never_repeated() -> None:
     with pytest.raises(SettingError) as error:
         load({}, environ={"HEADWATER_DATABASE_URL": "mysql://user:hunter2@host/db"})

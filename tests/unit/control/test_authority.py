@@ -247,3 +247,8 @@ class TestLookup:
         for key in ("known", *map(str, range(100)), "known"):
             await found.get(key)
         assert asked.count("known") == 1
+
+
+async def test_an_empty_key_is_named_as_that(api: Api) -> None:
+    with pytest.raises(PublishRefused, match=r"ERR_BAD_STREAM_KEY: No stream key was given\."):
+        await api.plane.stream_keys.authorize("")

@@ -34,6 +34,7 @@ class LivestreamRow:
 
 
 BAD_KEY = ("ERR_BAD_STREAM_KEY", "There is no livestream with this stream key.")
+NO_KEY = ("ERR_BAD_STREAM_KEY", "No stream key was given.")
 DISABLED = ("ERR_LIVESTREAM_DISABLED", "The livestream is disabled.")
 ENDED = ("ERR_LIVESTREAM_ENDED", "The meeting's livestream was stopped; start it again to get a new key.")
 """Why a publisher is refused."""

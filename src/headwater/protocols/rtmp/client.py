@@ -70,7 +70,9 @@ def parse_url(url: str) -> PublishUrl:
     if parts.scheme not in ("rtmp", "rtmps") or not parts.hostname:
         raise CallerError("the URL must begin with rtmp:// or rtmps:// and name a host")
     app, _, name = parts.path.lstrip("/").rpartition("/")
-    if not app or not name:
+    if app and not name:
+        raise CallerError("No stream key was given: it is the last part of the URL, rtmp://HOST/APP/KEY")
+    if not app:
         raise CallerError("the URL must name an application and a stream key: rtmp://HOST/APP/KEY")
     tls = parts.scheme == "rtmps"
     stream_name = f"{name}?{parts.query}" if parts.query else name

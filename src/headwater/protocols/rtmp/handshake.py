@@ -29,6 +29,23 @@ _DIGEST_SIZE = 32
 _SERVER_VERSION = bytes((4, 5, 0, 1))
 
 
+_FOREIGN = {
+    21: "that is TLS: is it rtmps:// that goes there?",
+    22: "that is TLS: is it rtmps:// that goes there?",
+    **dict.fromkeys(b"CDGHOPT", "that is HTTP: is it the port of the HTTP server?"),
+}
+"""What the first byte is of, where it is no version: a TLS alert or hello; an HTTP answer or a method."""
+
+
+class NotRtmp(ProtocolError):
+    """The peer speaks another protocol, or a version that nobody speaks: to try again does not help."""
+
+
+def _not_rtmp(said: str, version: int) -> NotRtmp:
+    hint = _FOREIGN.get(version)
+    return NotRtmp(f"{said} ({hint})" if hint else said)
+
+
 class ServerHandshake:
     """The server's side: `receive` until it returns bytes that follow the handshake."""
 
@@ -46,12 +63,12 @@ class ServerHandshake:
         """Take bytes; return what follows C2 (maybe nothing) once that is whole, else None.
 
         Raises:
-            ProtocolError: C0 names another version; the encrypted forms (6, 8, 9) are not spoken.
+            NotRtmp: C0 names another version; the encrypted forms (6, 8, 9) are not spoken.
         """
         buffer = self._buffer
         buffer += data
         if buffer and not self._answered and buffer[0] != VERSION:
-            raise ProtocolError(f"RTMP version {buffer[0]}, only {VERSION} is spoken here")
+            raise _not_rtmp(f"RTMP version {buffer[0]}, only {VERSION} is spoken here", buffer[0])
         if not self._answered and len(buffer) > PACKET_SIZE:
             self.output = bytes((VERSION,)) + self._answer(bytes(buffer[1 : 1 + PACKET_SIZE]))
             self._answered = True
@@ -87,7 +104,7 @@ class ClientHandshake:
         buffer = self._buffer
         buffer += data
         if buffer and buffer[0] != VERSION:
-            raise ProtocolError(f"the server answered with RTMP version {buffer[0]}")
+            raise _not_rtmp(f"the server answered with RTMP version {buffer[0]}", buffer[0])
         if len(buffer) < 1 + 2 * PACKET_SIZE:
             return None
         self.output += bytes(buffer[1 : 1 + PACKET_SIZE])

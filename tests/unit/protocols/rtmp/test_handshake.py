@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.errors import ProtocolError
-from headwater.protocols.rtmp.handshake import RANDOM_SIZE, ClientHandshake, ServerHandshake
+from headwater.protocols.rtmp.handshake import RANDOM_SIZE, ClientHandshake, NotRtmp, ServerHandshake
 
 RANDOM = bytes(number * 7 % 256 for number in range(RANDOM_SIZE))
 SECRET = bytes.fromhex("f0eec24a8068bee82e00d0d1029e7e576eec5d2d29806fab93b8e636cfeb31ae")
@@ -73,6 +73,16 @@ def test_a_false_digest_gets_the_plain_form() -> None:
     c1 = b"\0\0\0\1\x80\0\7\2" + RANDOM
     server.receive(b"\3" + c1)
     assert server.output[1537:] == c1
+
+
+@pytest.mark.parametrize(
+    ("first", "hint"),
+    [(b"G", "HTTP"), (b"POST /", "HTTP"), (b"HTTP/1.1 400", "HTTP"), (b"\x16\x03", "TLS"), (b"\x15", "TLS")],
+)
+def test_what_another_protocol_begins_with_is_named(first: bytes, hint: str) -> None:
+    for handshake in (ServerHandshake(RANDOM), ClientHandshake(RANDOM)):
+        with pytest.raises(NotRtmp, match=f"RTMP version {first[0]}.*that is {hint}"):
+            handshake.receive(first)
 
 
 @pytest.mark.parametrize("version", [0, 6, 0x16, 0x47])
