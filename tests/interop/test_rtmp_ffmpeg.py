@@ -36,7 +36,7 @@ async def test_h264_with_b_frames_and_aac() -> None:
         assert len(set(presented)) == FRAMES
         assert steady(out.of(2), 1024 / 48)
         assert out.values["width"] == 320.0
-        assert out.ends == [("the publisher ended it (FCUnpublish)", True)]
+        assert out.ends == [("the publisher ended it", True)]
 
 
 async def test_video_only() -> None:

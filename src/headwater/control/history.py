@@ -7,6 +7,7 @@ recovery, an event that was lost before it), because events carry totals and not
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -48,7 +49,7 @@ async def record(conn: AsyncConnection, event: Event, node: str) -> None:
         case SessionPlayable():
             await _happened(conn, event, Happening.PLAYABLE, "live", "The livestream can be watched.")
         case SessionInterrupted():
-            message = f"The publisher is gone ({event.reason}); it may come back until {event.until_ms} ms."
+            message = f"The publisher is gone ({event.reason}); it may come back until {_time(event.until_ms)}."
             await _happened(conn, event, Happening.INTERRUPTED, "interrupted", message)
         case SessionResumed():
             message = "Another publisher took over." if event.takeover else "The publisher is back."
@@ -58,6 +59,11 @@ async def record(conn: AsyncConnection, event: Event, node: str) -> None:
                 await _log(conn, event, "warning", event.message, event.code)
         case SessionClosed():
             await _closed(conn, event)
+
+
+def _time(at_ms: int) -> str:
+    """Wall-clock milliseconds in words."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _log(

@@ -113,7 +113,7 @@ async def test_media_reaches_the_publication() -> None:
             (40, b"frame"),
             (80, b"frame"),
         ]
-        assert publication.ends == [("the publisher ended it (FCUnpublish)", True)]
+        assert publication.ends == [("the publisher ended it", True)]
         await publisher.closed()
 
 

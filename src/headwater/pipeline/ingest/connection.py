@@ -192,7 +192,7 @@ class RtmpConnection(asyncio.Protocol):
             elif self._admission is not None:
                 self._held.append(event)
         elif isinstance(event, PublishEnded):
-            self._end(f"the publisher ended it ({event.command})", regular=True)
+            self._end("the publisher ended it", regular=True)
             self._linger(hang_up=False)  # rtmp2sink takes a server that closes first for an error
         elif isinstance(event, TimedOut):
             self._log.info("connection timed out: remote=%s limit=%s: %s", self.remote, event.limit, event.description)
