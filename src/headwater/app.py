@@ -39,13 +39,16 @@ from headwater.events import Event, Listener
 from headwater.logs import configure_logging
 from headwater.pipeline.ingest import RtmpIngest
 from headwater.pipeline.livestream import Grant, Livestreams, Storage
+from headwater.pipeline.maker import Maker
 from headwater.pipeline.origin import HttpServer, Origin
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.thumbnail import Thumbnailer
-from headwater.pipeline.recorder import DiskWriter, delete, recover
-from headwater.pipeline.recorder.recording import RecordedTrack, Recording
+from headwater.pipeline.recorder import DiskWriter, recover
+from headwater.pipeline.recorder.recording import Recording
+from headwater.recordings import Recordings
 from headwater.telemetry.sources import Sources
 from headwater.telemetry.telemetry import Telemetry
+from headwater.web.downloads import download_routes
 from headwater.web.routes import routes
 
 log = logging.getLogger("headwater")
@@ -137,7 +140,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             starting = operator.start_http(server.metrics.host, server.metrics.port)
             addresses = replace(addresses, metrics=await bound("metrics", starting))
             drain.later("the operator's listener", lambda: operator.stop(LEAST_S))
-        plane = await ControlPlane.open(settings.control)
+        plane = await ControlPlane.open(settings.control, settings.recordings)
         drain.later("the control plane", lambda: plane.close(3.0))
         await recover_sessions(server.data, plane)
 
@@ -148,6 +151,8 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         drain.later("the thumbnail process", thumbnails.stop)
         directory = PipelineDirectory(plane.playbacks)
         origin = Origin(directory, settings.origin, data_dir=server.data, thumbnail=thumbnails.jpeg)
+        maker = Maker(server.data, plane.listen)
+        drain.later("the maker of clips", maker.stop)
         livestreams = Livestreams(
             PipelineAuthority(plane.stream_keys),
             origin,
@@ -155,11 +160,19 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             told(plane.listen, telemetry.listen),
             settings=settings.livestream,
             packager_settings=settings.packager,
+            maker=maker,
         )
-        plane.attach(livestreams)
+        recordings = Recordings(plane, origin, maker, server.data)
+        await recordings.resume()
+        plane.attach(livestreams, recordings)
 
         pages = Starlette(
-            routes=[Mount(API_PATH, telemetry.traced(plane.api)), *telemetry.probes(), *routes(directory)]
+            routes=[
+                Mount(API_PATH, telemetry.traced(plane.api)),
+                *telemetry.probes(),
+                *download_routes(recordings),
+                *routes(directory),
+            ]
         )
         http = HttpServer(origin, pages)
         drain.later("HTTP", lambda: http.stop(2.0))
@@ -265,7 +278,7 @@ def data_folder(path: Path) -> Iterator[None]:
 
 
 async def recover_sessions(data: Path, plane: ControlPlane) -> None:
-    """Complete the recordings of sessions that a crash left open, close those sessions, clear away their spool."""
+    """Complete the recordings of sessions that a crash left open, close those sessions."""
 
     async def recorded(session: SessionRow) -> Recovered | None:
         about = {"session_id": session.id, "livestream_id": session.livestream_id}
@@ -277,32 +290,24 @@ async def recover_sessions(data: Path, plane: ControlPlane) -> None:
         if recording is None:
             return None
         log.info("recovered the recording of a session", extra=about)
-        return summary(recording, data)
+        return summary(recording, data, await asyncio.to_thread(size_of, recording.path))
 
     await plane.recover(recorded)
-    for leftover in (data / "spool").glob("*.mp4"):
-        await asyncio.to_thread(delete, leftover)
 
 
-def summary(recording: Recording, data: Path) -> Recovered:
+def size_of(path: Path) -> int:
+    """Bytes of a file."""
+    return path.stat().st_size
+
+
+def summary(recording: Recording, data: Path, size: int | None = None) -> Recovered:
     """A recording in the control plane's words: as long, and until when, as its longest track plays."""
-    spans = [span(track) for track in recording.tracks]
     return Recovered(
         str(recording.path.relative_to(data)),
-        end_ms=max((end_ms for end_ms, _ in spans), default=0),
-        seconds=max((seconds for _, seconds in spans), default=0.0),
+        end_ms=recording.end_ms,
+        seconds=recording.seconds,
+        size=size,
     )
-
-
-def span(track: RecordedTrack) -> tuple[int, float]:
-    """Wall time at which a track's media ends, and its seconds; gaps are no media."""
-    end_ms, seconds = 0, 0.0
-    for segment in track.segments:
-        if segment.extents:
-            length = segment.duration / track.inits[segment.init_version].timescale
-            seconds += length
-            end_ms = max(end_ms, segment.program_date_time_ms + round(length * 1000))
-    return end_ms, seconds
 
 
 def say_ready(ready_file: Path | None, addresses: Addresses) -> None:

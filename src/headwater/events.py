@@ -110,6 +110,59 @@ class SessionClosed:
     recording: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingChanged:
+    """A recording of an open session began, pauses, goes on, or has been stopped.
+
+    Attributes:
+        status: `RECORDING`, `PAUSED`, or `UPLOADING`: stopped, and being made.
+        spans: Wall times (ms) between which it records, the last one open while it does; None: the whole session.
+        reason: Why it began (`RECORD_ON_START`, `API_CALL`), or why it was stopped (`API_CALL`).
+    """
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    recording_id: str
+    status: str
+    spans: tuple[tuple[int, int | None], ...] | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingReady:
+    """A recording is a whole file.
+
+    Attributes:
+        path: Below the data folder.
+        size: Bytes.
+        seconds: How long it plays.
+        end_ms: Wall time at which its media ends.
+        reason: Why it was stopped, where nobody did before: `ALL_PEERS_LEFT`.
+    """
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    recording_id: str
+    path: str
+    size: int
+    seconds: float
+    end_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed:
+    """Nothing came of a recording; `error` is `CODE: sentence`."""
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    recording_id: str
+    error: str
+
+
 Event: TypeAlias = (
     PublishRejected
     | SessionOpened
@@ -119,6 +172,9 @@ Event: TypeAlias = (
     | SessionProgress
     | SessionWarning
     | SessionClosed
+    | RecordingChanged
+    | RecordingReady
+    | RecordingFailed
 )
 
 Listener: TypeAlias = Callable[[Event], None]

@@ -55,6 +55,10 @@ class Service:
         """The encoder goes."""
         self._run(self._do(self.broadcasts.close, livestream_id))
 
+    def call(self, function: Any, *arguments: Any) -> None:
+        """Call something in the server's event loop."""
+        self._run(self._do(function, *arguments))
+
     @staticmethod
     async def _do(function: Any, *arguments: Any) -> None:
         function(*arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headwater.app import span, summary
+from headwater.app import summary
 from headwater.media.cmaf import InitSegment
 from headwater.pipeline.recorder.recording import RecordedSegment, RecordedTrack, Recording
 from tests.unit.recorder.synthetic import AUDIO, VIDEO, init
@@ -37,5 +37,5 @@ def test_a_recovered_recording_ends_where_its_longest_track_ends() -> None:
 def test_gaps_are_no_media() -> None:
     timescale = init(VIDEO).timescale
     track = recorded(VIDEO, segment(0, 0, 0, timescale), segment(0, 1, 1000, 5 * timescale, gap=True))
-    assert span(track) == (WALL_MS + 1000, 1.0)
-    assert span(recorded(VIDEO)) == (0, 0.0)
+    assert track.span() == (WALL_MS + 1000, 1.0)
+    assert recorded(VIDEO).span() == (0, 0.0)

@@ -10,6 +10,7 @@ from msgspec import Struct
 T = TypeVar("T")
 
 Status = Literal["LIVE", "IDLE", "ERRORED", "INVOKED"]
+RecordingStatus = Literal["INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED"]
 Permission = Literal["admin", "read"]
 
 
@@ -61,6 +62,7 @@ class Livestream(Struct, frozen=True):
     Attributes:
         disabled: `disabled`, or empty; see `is_disabled`.
         stream_key: Empty for tokens without the admin permission.
+        record: Whether sessions are recorded; None: as the app says.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Livestream(Struct, frozen=True):
     status: Status
     stream_key: str
     updated_at: datetime
+    record: bool | None = None
 
     @property
     def is_disabled(self) -> bool:
@@ -190,13 +193,43 @@ class OrgAnalytics(Struct, frozen=True):
 
 
 class App(Struct, frozen=True):
+    """An app; `record`: whether sessions are recorded, None: as the server's settings say."""
+
     id: str
     created_at: datetime
     name: str
+    record: bool | None = None
 
 
 class CreatedApp(Struct, frozen=True):
     app: App
+
+
+class Recording(Struct, frozen=True):
+    """A recording.
+
+    Attributes:
+        download_url: Until `download_url_expiry`; None where there is no file (yet, or any more).
+        playback_url: Where it plays as HLS.
+        expired: Its file has been removed.
+        recording_duration: Seconds.
+    """
+
+    id: str
+    status: RecordingStatus
+    output_file_name: str
+    livestream_id: str
+    session_id: str
+    invoked_time: datetime
+    started_time: datetime | None = None
+    stopped_time: datetime | None = None
+    recording_duration: int | None = None
+    file_size: int | None = None
+    download_url: str | None = None
+    download_url_expiry: datetime | None = None
+    playback_url: str | None = None
+    expired: bool = False
+    err_message: str | None = None
 
 
 class Meeting(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -96,10 +96,16 @@ class Requests:
     def _meeting(self, meeting_id: str) -> str:
         return f"{self._app}/meetings/{quote(meeting_id, safe='')}"
 
+    def _recording(self, recording_id: str) -> str:
+        return f"{self._app}/recordings/{quote(recording_id, safe='')}"
+
     # The ten operations of the contract, and day-wise analytics
 
-    def create_independent_livestream(self, name: str | None) -> Request[models.CreatedLivestream]:
-        return Request("POST", f"{self._app}/livestreams", models.CreatedLivestream, body={"name": name})
+    def create_independent_livestream(
+        self, name: str | None, *, record: bool | None = None
+    ) -> Request[models.CreatedLivestream]:
+        body = {"name": name} if record is None else {"name": name, "record": record}
+        return Request("POST", f"{self._app}/livestreams", models.CreatedLivestream, body=body)
 
     def get_all_livestreams(
         self,
@@ -173,9 +179,14 @@ class Requests:
     # What Headwater adds
 
     def update_livestream(
-        self, livestream_id: str, *, name: str | UnsetType | None, disabled: bool | UnsetType
+        self,
+        livestream_id: str,
+        *,
+        name: str | UnsetType | None,
+        disabled: bool | UnsetType,
+        record: bool | UnsetType | None = UNSET,
     ) -> Request[models.Livestream]:
-        body = _given(name=name, disabled=disabled)
+        body = _given(name=name, disabled=disabled, record=record)
         return Request("PATCH", self._livestream(livestream_id), models.Livestream, body=body)
 
     def reset_key(self, livestream_id: str) -> Request[models.NewKey]:
@@ -202,6 +213,53 @@ class Requests:
 
     def create_app(self, name: str) -> Request[models.CreatedApp]:
         return Request("POST", f"{self._account}/apps", models.CreatedApp, body={"name": name})
+
+    def update_app(self, app_id: str, *, name: str | UnsetType, record: bool | UnsetType | None) -> Request[models.App]:
+        path = f"{self._account}/apps/{quote(app_id, safe='')}"
+        return Request("PATCH", path, models.App, body=_given(name=name, record=record))
+
+    def get_recordings(
+        self,
+        *,
+        page_no: int | None,
+        per_page: int | None,
+        meeting_id: str | None,
+        livestream_id: str | None,
+        search: str | None,
+        status: Sequence[models.RecordingStatus] | None,
+        expired: bool | None,
+        sort_order: SortOrder | None,
+        start_time: Time | None,
+        end_time: Time | None,
+    ) -> Request[models.Page[models.Recording]]:
+        query = _query(
+            page_no=page_no,
+            per_page=per_page,
+            meeting_id=meeting_id,
+            livestream_id=livestream_id,
+            search=search,
+            status=",".join(status) if status else None,
+            expired=expired,
+            sort_order=sort_order,
+            start_time=start_time,
+            end_time=end_time,
+        )
+        return Request("GET", f"{self._app}/recordings", models.Page[models.Recording], query, in_data=False)
+
+    def start_recordings(self, body: Mapping[str, Any]) -> Request[models.Recording]:
+        return Request("POST", f"{self._app}/recordings", models.Recording, body=body)
+
+    def get_one_recording(self, recording_id: str) -> Request[models.Recording]:
+        return Request("GET", self._recording(recording_id), models.Recording)
+
+    def get_active_recordings(self, of: str) -> Request[models.Recording]:
+        return Request("GET", f"{self._app}/recordings/active-recording/{quote(of, safe='')}", models.Recording)
+
+    def pause_resume_stop_recording(self, recording_id: str, action: str) -> Request[models.Recording]:
+        return Request("PUT", self._recording(recording_id), models.Recording, body={"action": action})
+
+    def delete_recording(self, recording_id: str) -> Request[models.Message]:
+        return Request("DELETE", self._recording(recording_id), models.Message)
 
     def create_meeting(self, body: Mapping[str, Any]) -> Request[models.Meeting]:
         return Request("POST", f"{self._app}/meetings", models.Meeting, body=body)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 from msgspec import UNSET, UnsetType
@@ -32,6 +32,8 @@ from headwater.client.models import (
     OrgAnalytics,
     Page,
     Permission,
+    Recording,
+    RecordingStatus,
     Session,
     StartedLivestream,
     Status,
@@ -106,13 +108,16 @@ class Headwater:
 
     # The operations of the contract
 
-    def create_independent_livestream(self, *, name: str | None = None) -> CreatedLivestream:
+    def create_independent_livestream(
+        self, *, name: str | None = None, record: bool | None = None
+    ) -> CreatedLivestream:
         """Create a livestream; publish to its `ingest_server` with its `stream_key`, watch at its `playback_url`.
 
         Args:
             name: Letters, digits, `-` and `_`.
+            record: Whether its sessions are recorded; None: as the app says.
         """
-        return self._send(self._requests.create_independent_livestream(name))
+        return self._send(self._requests.create_independent_livestream(name, record=record))
 
     def get_all_livestreams(
         self,
@@ -206,10 +211,15 @@ class Headwater:
     # What Headwater adds
 
     def update_livestream(
-        self, livestream_id: str, *, name: str | UnsetType | None = UNSET, disabled: bool | UnsetType = UNSET
+        self,
+        livestream_id: str,
+        *,
+        name: str | UnsetType | None = UNSET,
+        disabled: bool | UnsetType = UNSET,
+        record: bool | UnsetType | None = UNSET,
     ) -> Livestream:
-        """Rename, disable or enable a livestream; what is not given stays."""
-        return self._send(self._requests.update_livestream(livestream_id, name=name, disabled=disabled))
+        """Rename, disable or enable a livestream, or switch its recording; what is not given stays."""
+        return self._send(self._requests.update_livestream(livestream_id, name=name, disabled=disabled, record=record))
 
     def disable(self, livestream_id: str) -> Livestream:
         """Let nobody publish to a livestream or watch it; a broadcast ends."""
@@ -277,3 +287,61 @@ class Headwater:
     def revoke_token(self, token_id: str) -> Message:
         """Revoke an API token."""
         return self._send(self._requests.revoke_token(token_id))
+
+    # Recordings
+
+    def get_recordings(
+        self,
+        *,
+        page_no: int | None = None,
+        per_page: int | None = None,
+        meeting_id: str | None = None,
+        livestream_id: str | None = None,
+        search: str | None = None,
+        status: Sequence[RecordingStatus] | None = None,
+        expired: bool | None = None,
+        sort_order: SortOrder | None = None,
+        start_time: Time | None = None,
+        end_time: Time | None = None,
+    ) -> Page[Recording]:
+        """Fetch a page of the app's recordings, by default the newest first."""
+        request = self._requests.get_recordings(
+            page_no=page_no,
+            per_page=per_page,
+            meeting_id=meeting_id,
+            livestream_id=livestream_id,
+            search=search,
+            status=status,
+            expired=expired,
+            sort_order=sort_order,
+            start_time=start_time,
+            end_time=end_time,
+        )
+        return self._send(request)
+
+    def get_one_recording(self, recording_id: str) -> Recording:
+        """Fetch a recording, with a new download link."""
+        return self._send(self._requests.get_one_recording(recording_id))
+
+    def get_active_recordings(self, of: str) -> Recording:
+        """Fetch the newest running recording of a meeting or livestream; NotFound where none runs."""
+        return self._send(self._requests.get_active_recordings(of))
+
+    def start_recordings(
+        self, *, livestream_id: str | None = None, meeting_id: str | None = None, **settings: Any
+    ) -> Recording:
+        """Record an open session from now on; `max_seconds`, `file_name_prefix` and `allow_multiple_recordings`."""
+        of = {"livestream_id": livestream_id} if meeting_id is None else {"meeting_id": meeting_id}
+        return self._send(self._requests.start_recordings({**of, **settings}))
+
+    def pause_resume_stop_recording(self, recording_id: str, action: Literal["pause", "resume", "stop"]) -> Recording:
+        """Pause, resume or stop a running recording."""
+        return self._send(self._requests.pause_resume_stop_recording(recording_id, action))
+
+    def delete_recording(self, recording_id: str) -> Message:
+        """Delete a recording's file; what it was stays in the list and in the analytics."""
+        return self._send(self._requests.delete_recording(recording_id))
+
+    def update_app(self, *, name: str | UnsetType = UNSET, record: bool | UnsetType | None = UNSET) -> App:
+        """Rename this client's app, or switch whether its sessions are recorded (None: as the server says)."""
+        return self._send(self._requests.update_app(self.access.app_id, name=name, record=record))

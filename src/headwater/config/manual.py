@@ -23,6 +23,7 @@ PURPOSES = {
     "packager": "Segments and parts: latency",
     "origin": "Delivery to viewers",
     "recorder": "Writing to disk",
+    "recordings": "What becomes of recordings",
     "control": "The API",
     "ingest": "What an encoder may send",
     "telemetry": "Metrics and readiness",

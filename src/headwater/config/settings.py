@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from headwater.config.server import ServerSettings
+from headwater.control.retention import RecordingSettings
 from headwater.control.settings import ControlSettings
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.livestream import LivestreamSettings
@@ -39,6 +40,7 @@ class Settings:
     packager: PackagerSettings = field(default_factory=PackagerSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)
     recorder: WriterSettings = field(default_factory=WriterSettings)
+    recordings: RecordingSettings = field(default_factory=RecordingSettings)
     control: ControlSettings = field(default_factory=lambda: ControlSettings(ServerSettings().data))
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 

@@ -17,10 +17,8 @@ from headwater.control.lookup import Lookup
 from headwater.control.repository import livestreams
 from headwater.control.repository.livestreams import BAD_KEY, DISABLED, ENDED, NO_KEY, KeyOwner
 from headwater.control.settings import ControlSettings
+from headwater.control.urls import SESSION_DIGITS
 from headwater.errors import PublishRefused
-
-SESSION_DIGITS = 12
-"""Of a session's id in the URLs of its media."""
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -93,7 +91,7 @@ class StreamKeys:
             account_id=owner.account_id,
             app_id=owner.app_id,
             reconnect_window_s=self._settings.reconnect_window_s,
-            record=self._settings.record,
+            record=self._settings.record if owner.record is None else owner.record,
         )
 
     async def _owner(self, stream_key: str) -> KeyOwner | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from headwater.events import LiveSnapshot
+
+Action = Literal["stop", "pause", "resume"]
 
 
 class Broadcasts(Protocol):
@@ -23,6 +25,23 @@ class Broadcasts(Protocol):
         Returns once the session's `SessionClosed` has been emitted; does nothing where no session is open.
         """
 
+    def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:
+        """Record the open session from now on, and say so (`RecordingChanged`).
+
+        Returns:
+            False where no session is open, or nothing can be recorded.
+
+        Raises:
+            LimitReached: the session has too many recordings.
+        """
+
+    def steer_recording(self, livestream_id: str, recording_id: str, action: Action) -> bool:
+        """Pause, resume or stop a recording of the open session; what it is already stays so.
+
+        Returns:
+            False where no such recording is running.
+        """
+
 
 class NoBroadcasts:
     """Nothing is ever live: an API without a pipeline."""
@@ -35,3 +54,9 @@ class NoBroadcasts:
 
     async def stop(self, livestream_id: str, code: str, description: str) -> None:
         return None
+
+    def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:
+        return False
+
+    def steer_recording(self, livestream_id: str, recording_id: str, action: Action) -> bool:
+        return False

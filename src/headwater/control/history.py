@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from headwater.control import recording_history
 from headwater.control.lifecycle import Happening, Status, follow
-from headwater.control.repository import event_log, livestreams, sessions
+from headwater.control.repository import event_log, livestreams, recordings, sessions
 from headwater.control.repository.event_log import plain_text
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import Progress, SessionRow
 from headwater.events import (
     Event,
     PublishRejected,
+    RecordingChanged,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionInterrupted,
     SessionOpened,
@@ -59,6 +63,8 @@ async def record(conn: AsyncConnection, event: Event, node: str) -> None:
                 await _log(conn, event, "warning", event.message, event.code)
         case SessionClosed():
             await _closed(conn, event)
+        case RecordingChanged() | RecordingReady() | RecordingFailed():
+            await recording_history.record(conn, event, node)
 
 
 def _time(at_ms: int) -> str:
@@ -162,7 +168,7 @@ async def _closed(conn: AsyncConnection, event: SessionClosed) -> None:
     else:
         await _log(conn, event, "failed", error, error.partition(":")[0])
     if event.recording is not None:
-        await _log(conn, event, "recorded", f"The recording is ready: {event.recording}")
+        await recording_history.session_closed(conn, event, session)
 
 
 async def _forget_same_failure(conn: AsyncConnection, failed: SessionRow, error: str) -> None:
@@ -190,11 +196,13 @@ class Recovered:
         path: Of its recording, below the data folder.
         end_ms: Wall time at which the recorded media ends.
         seconds: How long the recording plays.
+        size: Bytes.
     """
 
     path: str
     end_ms: int
     seconds: float
+    size: int | None = None
 
 
 async def recover(conn: AsyncConnection, session: SessionRow, recording: Recovered | None, now_ms: int) -> None:
@@ -215,6 +223,10 @@ async def recover(conn: AsyncConnection, session: SessionRow, recording: Recover
     final = replace(session, ingest_seconds=ingest_seconds, recording=path)
     if not await sessions.close(conn, final, stopped_ms, now_ms):
         return
+    if recording is not None and not await recordings.of_session(conn, session.id):
+        await recording_history.whole_session(
+            conn, session, recording.path, recording.seconds, recording.size, stopped_ms, now_ms
+        )
     await _change_status(conn, livestream, Happening.ENDED, now_ms)
     where = "where it was last known" if recording is None else "with its recording"
     await event_log.append(

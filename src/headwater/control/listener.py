@@ -27,6 +27,9 @@ from headwater.control.history import record
 from headwater.control.repository.sessions import Progress, save_progress
 from headwater.events import (
     Event,
+    RecordingChanged,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionOpened,
     SessionPlayable,
@@ -48,7 +51,7 @@ PROGRESS_DELAY_S = 0.5
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 5.0
 
-_ESSENTIAL = (SessionOpened, SessionPlayable, SessionClosed)
+_ESSENTIAL = (SessionOpened, SessionPlayable, SessionClosed, RecordingChanged, RecordingReady, RecordingFailed)
 
 log = logging.getLogger("headwater.control")
 

@@ -25,10 +25,14 @@ from headwater.control.authority import Playbacks, StreamKeys
 from headwater.control.broadcasts import Broadcasts
 from headwater.control.credentials import Credentials, first_start, node_id
 from headwater.control.database import POOL_SIZE, Database, DatabaseAway, open_database
+from headwater.control.downloads import Links, download_key
+from headwater.control.files import Files
 from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
-from headwater.control.repository import livestreams, sessions
+from headwater.control.repository import livestreams, recordings, sessions
+from headwater.control.repository.recordings import RecordingRow
 from headwater.control.repository.sessions import SessionRow
+from headwater.control.retention import RecordingSettings, Retention
 from headwater.control.settings import ControlSettings
 from headwater.control.urls import Addresses, Urls
 from headwater.errors import OperatorError
@@ -59,10 +63,13 @@ class ControlPlane:
     Attributes:
         stream_keys: Who may publish.
         playbacks: What may be played.
+        links: What may be downloaded.
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
     """
 
-    def __init__(self, settings: ControlSettings, database: Database, node: str) -> None:
+    def __init__(
+        self, settings: ControlSettings, database: Database, node: str, key: bytes, keeping: RecordingSettings
+    ) -> None:
         self._settings = settings
         self._database = database
         self._node = node
@@ -71,11 +78,21 @@ class ControlPlane:
         self.playbacks = Playbacks(database)
         self._events = EventWriter(database, node, written=self._written)
         self._checks: set[asyncio.Task[None]] = set()
-        self._service = Service(database, self._urls, self._events, self._forget)
+        self.links = Links(key, database)
+        self._service = Service(
+            database,
+            self._urls,
+            self._events,
+            self._forget,
+            node=node,
+            links=self.links,
+            link_ms=round(settings.download_link_s * 1000),
+        )
+        self._retention = Retention(database, node, keeping, lambda: self._service.files, self._forget)
         self.api = build_api(self._service, settings)
 
     @classmethod
-    async def open(cls, settings: ControlSettings) -> ControlPlane:
+    async def open(cls, settings: ControlSettings, keeping: RecordingSettings | None = None) -> ControlPlane:
         """Open the database, and migrate it.
 
         Raises:
@@ -83,11 +100,11 @@ class ControlPlane:
         """
         try:
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            node = node_id(settings.data_dir)
+            node, key = node_id(settings.data_dir), download_key(settings.data_dir)
         except OSError as error:
             raise OperatorError(f"cannot use the data folder {settings.data_dir}: {error}") from error
         database = await open_database(settings.database_url, settings.data_dir)
-        plane = cls(settings, database, node)
+        plane = cls(settings, database, node, key, keeping or RecordingSettings())
         plane._events.start()
         return plane
 
@@ -111,6 +128,21 @@ class ControlPlane:
         except (SQLAlchemyError, DatabaseAway) as error:
             raise OperatorError(f"cannot recover the last run's sessions: {error}") from error
         self.playbacks.forget()
+
+    async def unfinished_recordings(self) -> list[RecordingRow]:
+        """Recordings of this server that have not come to an end."""
+        async with self._database.read() as conn:
+            return await recordings.unfinished(conn, self._node)
+
+    async def recording(self, recording_id: str) -> RecordingRow | None:
+        """A recording of whatever app."""
+        async with self._database.read() as conn:
+            return await recordings.find(conn, recording_id)
+
+    async def is_kept(self, path: str) -> bool:
+        """Whether a file is a recording that is there."""
+        async with self._database.read() as conn:
+            return await recordings.is_kept(conn, path)
 
     def listen(self, event: Event) -> None:
         """Take an event of the pipeline; the `headwater.events.Listener` of this plane."""
@@ -147,9 +179,12 @@ class ControlPlane:
         database, events = self._database, self._events
         return PlaneFacts(database.connections_in_use, POOL_SIZE, database.errors, events.waiting, events.dropped)
 
-    def attach(self, broadcasts: Broadcasts) -> None:
-        """Ask this for what is live, and to stop it."""
+    def attach(self, broadcasts: Broadcasts, files: Files | None = None) -> None:
+        """Ask this for what is live, and to stop it; and `files` to delete what was recorded."""
         self._service.broadcasts = broadcasts
+        if files is not None:
+            self._service.files = files
+            self._retention.start(_now_ms)
 
     async def announce(self, addresses: Addresses) -> Credentials | None:
         """The servers are bound: make the first account if there is none, refresh `credentials.json`.
@@ -168,6 +203,7 @@ class ControlPlane:
         """Write the last events, for at most `timeout_s`, and close the database."""
         for check in self._checks:
             check.cancel()
+        self._retention.stop()
         await self._events.close(timeout_s)
         await self._database.close()
 

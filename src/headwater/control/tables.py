@@ -2,6 +2,7 @@
 
     accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions
               │        │               ├─ analytics_livestream_days
+              │        │               ├─ recordings
               │        │               └─ events
               │        ├─ analytics_days, analytics_returns, analytics_overnight
               │        └─ meetings ──── (livestreams.meeting_id)
@@ -64,6 +65,8 @@ apps = Table(
     Column("id", String(36), primary_key=True),
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False, index=True),
     Column("name", String(255), nullable=False),
+    # Whether sessions are recorded; null: as the server's settings say.
+    Column("record", Boolean, nullable=True),
     _ms("created_ms"),
 )
 
@@ -110,6 +113,8 @@ livestreams = Table(
     Column("playback_id", String(32), nullable=False, unique=True),
     Column("width", Integer, nullable=True),
     Column("height", Integer, nullable=True),
+    # Whether sessions are recorded; null: as the app says.
+    Column("record", Boolean, nullable=True),
     _ms("invoked_ms"),
     # A meeting's livestream that was stopped: its key admits nobody any more.
     _ms("ended_ms", nullable=True),
@@ -213,6 +218,47 @@ analytics_overnight = Table(
     _day(),
     Column("session_id", String(36), ForeignKey("livestream_sessions.id"), primary_key=True),
     sqlite_with_rowid=False,
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    Column("livestream_id", String(36), ForeignKey("livestreams.id"), nullable=False),
+    Column("session_id", String(36), nullable=False, index=True),
+    # The server that has the file.
+    Column("node", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("file_name", String(255), nullable=False),
+    Column("start_reason", String(32), nullable=False),
+    Column("stop_reason", String(32), nullable=True),
+    _ms("invoked_ms"),
+    _ms("started_ms", nullable=True),
+    _ms("stopped_ms", nullable=True),
+    # How long it plays.
+    Column("seconds", Float, nullable=True),
+    # JSON: wall times between which it records; null: the whole session.
+    Column("spans", Text, nullable=True),
+    # Below the data folder; null until the file is whole. It stays when the file is removed.
+    Column("path", Text, nullable=True),
+    Column("file_size", BigInteger, nullable=True),
+    Column("err_message", Text, nullable=True),
+    # A clip: of which recording, and its seconds from the beginning of that.
+    Column("clip_of", String(36), nullable=True, index=True),
+    Column("clip_start", Float, nullable=True),
+    Column("clip_end", Float, nullable=True),
+    # Its name in the store, once it is there whole; SHA-256 of the file.
+    Column("remote", Text, nullable=True),
+    Column("sha256", String(64), nullable=True),
+    # When the file was deleted; the row stays.
+    _ms("removed_ms", nullable=True),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    CheckConstraint("status IN ('INVOKED', 'RECORDING', 'PAUSED', 'UPLOADING', 'UPLOADED', 'ERRORED')", name="status"),
+    Index("ix_recordings_app_id_invoked_ms_id", "app_id", "invoked_ms", "id"),
+    Index("ix_recordings_livestream_id_invoked_ms", "livestream_id", "invoked_ms"),
+    Index("ix_recordings_node_status", "node", "status"),
 )
 
 events = Table(

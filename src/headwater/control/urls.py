@@ -10,6 +10,9 @@ from headwater.control.settings import ControlSettings
 
 API_PATH = "/client/v4"
 
+SESSION_DIGITS = 12
+"""Of a session's id in the URLs of its media."""
+
 _WILDCARDS = frozenset({"0.0.0.0", "::", "", "*"})
 
 _HOST_LIMIT = 255
@@ -61,6 +64,11 @@ class Urls:
 
     def playback(self, playback_id: str, scheme: str = "http", host: str | None = None) -> str:
         return f"{self.base(scheme, host)}/{playback_id}/manifest/video.m3u8"
+
+    def session(self, playback_id: str, session_id: str, scheme: str = "http", host: str | None = None) -> str:
+        """Where one session's recording plays, for as long as it is there."""
+        name = session_id.replace("-", "")[:SESSION_DIGITS]
+        return f"{self.base(scheme, host)}/{playback_id}/{name}/manifest/video.m3u8"
 
     def ingest(self, scheme: str = "http", host: str | None = None) -> str:
         """The RTMP URL that encoders want beside a stream key; RTMPS where only that is there."""

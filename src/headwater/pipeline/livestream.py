@@ -20,17 +20,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Protocol
 
-from headwater.errors import PublishRefused, UnsupportedCodec
+from headwater.errors import LimitReached, PublishRefused, UnsupportedCodec
 from headwater.events import (
     Listener,
     LiveSnapshot,
     PublishRejected,
+    RecordingChanged,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionInterrupted,
     SessionOpened,
@@ -43,10 +47,13 @@ from headwater.media.access_unit import AccessUnit
 from headwater.media.cmaf import Output, PackagerWarning, Playable, SegmentOpened
 from headwater.media.track import Track
 from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, Publisher, PublishRequest
+from headwater.pipeline.maker import Maker, Order
+from headwater.pipeline.marks import Mark, Marks
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.packager import Packager, PackagerSettings
 from headwater.pipeline.recorder import DiskWriter, SessionRecorder
+from headwater.pipeline.recorder.recording import Recording
 
 log = logging.getLogger("headwater.livestream")
 
@@ -126,6 +133,9 @@ class Storage:
         return self.data_dir / ("recordings" if keep else "spool") / f"{session_id}.mp4"
 
 
+WRITTEN_POLL_S = 1.0
+"""How often the file is looked at for what is to be cut out of it while it grows."""
+
 WITHDRAWN = frozenset({"ERR_LIVESTREAM_DISABLED", "ERR_LIVESTREAM_DELETED"})
 """Reasons to stop after which nobody may watch what was broadcast either."""
 
@@ -151,6 +161,9 @@ class LivestreamSession:
         self._hub = hub
         self._request = request
         self._admitted_ms = now_ms
+        self._opened_ms = now_ms
+        self._marks = Marks()
+        self._complete = asyncio.Event()
         self._ingest_ms = 0
         self._last_media_ms = now_ms
         self._wait_until_ms: int | None = None
@@ -266,6 +279,7 @@ class LivestreamSession:
 
     def _open(self, now_ms: int) -> None:
         self.opened = True
+        self._opened_ms = now_ms
         request = self._request
         self.log.info("session opened: remote=%s encoder=%s", request.remote, request.encoder)
         self._emit(
@@ -286,6 +300,7 @@ class LivestreamSession:
                 self.playable = True
                 self.log.info("session playable")
                 self._emit(SessionPlayable(self.grant.livestream_id, self.id, wall_ms()))
+                self._say_recorded()
             elif isinstance(output, PackagerWarning):
                 self.warn(output.code, output.message)
 
@@ -299,11 +314,94 @@ class LivestreamSession:
                 return
         else:
             self._deliver(self._packager.tick(now_ms))
+        for mark in self._marks.full(now_ms):
+            self.steer_recording(mark.id, "stop")
         if self.opened and now_ms - self._progress_at_ms >= self._hub.settings.progress_interval_s * 1000:
             self._progress_at_ms = now_ms
             self._emit(
                 SessionProgress(self.grant.livestream_id, self.id, now_ms, self.ingest_seconds, self.viewer_seconds)
             )
+
+    # -- recording ----------------------------------------------------------------------------------------------
+
+    def _say_recorded(self) -> None:
+        """Not before there is something to play: an encoder that fails every few seconds leaves no recordings."""
+        if self._recorder is not None and self._keep:
+            mark = Mark(self.id, self._opened_ms, "RECORD_ON_START")
+            self._marks.add(mark)
+            self._tell(mark, self._opened_ms, mark.reason)
+
+    def start_recording(self, recording_id: str, max_seconds: int | None) -> bool:
+        """Record from now on; False where nothing is written.
+
+        Raises:
+            LimitReached: the session has too many recordings.
+        """
+        if self._recorder is None or self._recorder.failure is not None or not self.opened or self.closed:
+            return False
+        now_ms = wall_ms()
+        limit_ms = None if max_seconds is None else max_seconds * 1000
+        mark = Mark(recording_id, now_ms, "API_CALL", limit_ms, [(now_ms, None)])
+        self._marks.add(mark)
+        self._tell(mark, now_ms, mark.reason)
+        return True
+
+    def steer_recording(self, recording_id: str, action: str) -> bool:
+        """Pause, resume or stop a recording; False where it does not run.
+
+        Raises:
+            LimitReached: it has paused too often.
+        """
+        mark = self._marks.running(recording_id)
+        if mark is None or self.closed:
+            return False
+        now_ms = wall_ms()
+        if action == "pause":
+            mark.pause(now_ms)
+        elif action == "resume":
+            mark.resume(now_ms)
+        else:
+            mark.stop(now_ms)
+        self._tell(mark, now_ms, "API_CALL")
+        if not mark.is_running:
+            self._order(mark, "API_CALL", self._written_until)
+        return True
+
+    def _tell(self, mark: Mark, at_ms: int, reason: str) -> None:
+        spans = None if mark.spans is None else tuple(mark.spans)
+        self._emit(RecordingChanged(self.grant.livestream_id, self.id, at_ms, mark.id, mark.status, spans, reason))
+
+    def _order(self, mark: Mark, reason: str, written: Callable[[int], Awaitable[None]] | None = None) -> None:
+        """Have a recording made that is a part of the session."""
+        assert self._recorder is not None and mark.spans is not None, "it has been stopped"
+        spans = tuple(mark.spans)
+        end_ms = max(end for _, end in spans if end is not None)
+        order = Order(
+            self.grant.livestream_id,
+            self.id,
+            mark.id,
+            self._recorder.path,
+            wall_ms=spans,
+            reason=reason,
+            written=None if written is None else partial(written, end_ms),
+        )
+        try:
+            self._hub.maker.submit(order)
+        except LimitReached as error:
+            self._emit(RecordingFailed(self.grant.livestream_id, self.id, wall_ms(), mark.id, f"ERR_TOO_MANY: {error}"))
+
+    async def _written_until(self, end_ms: int) -> None:
+        """Wait until the file's index holds the session up to a time."""
+        assert self._recorder is not None
+        while not self._complete.is_set():
+            recorded = await asyncio.to_thread(self._recorder.recording)
+            if recorded.end_ms >= end_ms:
+                return
+            try:
+                async with asyncio.timeout(WRITTEN_POLL_S):
+                    await self._complete.wait()
+            except TimeoutError:
+                pass
 
     def _recording_stopped(self, reason: str) -> None:
         self.warn("ERR_RECORDING_STOPPED", f"The recording stopped, the livestream goes on: {reason}")
@@ -328,15 +426,15 @@ class LivestreamSession:
 
     async def _finish(self, now_ms: int, error: str | None) -> None:
         viewer_seconds = self.viewer_seconds
-        recording = None
+        main = self._marks.by_id.get(self.id)
+        whole = self._keep and (main is None or main.spans is None)
+        parts = self._stop_marks(min(now_ms, self._last_media_ms))
         failed = error is not None and not self.playable  # some frames of what could not be packaged: nothing to play
-        if self._recorder is not None and self._keep and self.opened and not failed:
-            recording = await self._recorder.close()
-        self._program.end(recording)
+        recording = await self._close_file(keep=not failed and (whole or bool(parts)))
+        self._complete.set()
+        self._program.end(recording if whole else None)
         if failed:
             self.withdraw()
-        if self._recorder is not None and recording is None:
-            await self._recorder.discard()
         if self.opened:
             self.log.info(
                 "session closed: ingest_s=%.1f viewer_s=%.1f recorded=%s error=%s",
@@ -354,9 +452,69 @@ class LivestreamSession:
                     self.ingest_seconds,
                     viewer_seconds,
                     error,
-                    str(recording.path.relative_to(self._hub.storage.data_dir)) if recording else None,
+                    self._kept_path(recording, parts, whole=whole),
                 )
             )
+            await self._make(recording, parts, whole=whole)
+
+    def _stop_marks(self, at_ms: int) -> list[Mark]:
+        """The session ends: so do its recordings. Those that are a part of it are still to be made."""
+        running = [mark for mark in self._marks.by_id.values() if mark.is_running and mark.spans is not None]
+        for mark in running:
+            mark.stop(max(at_ms, mark.began_ms))
+        return running
+
+    async def _close_file(self, *, keep: bool) -> Recording | None:
+        """The session's file, complete, where something is to become of it."""
+        if self._recorder is None:
+            return None
+        recording = None
+        if self.opened and (keep or self._hub.maker.uses(self._recorder.path)):
+            recording = await self._recorder.close()
+        if recording is None:
+            await self._recorder.discard()
+        return recording
+
+    def _kept_path(self, recording: Recording | None, parts: Sequence[Mark], *, whole: bool) -> str | None:
+        """Where the session's recording is, or will be: below the data folder."""
+        if recording is None:
+            return None
+        path = recording.path if whole else None
+        if path is None and self._marks.by_id:
+            path = self._hub.maker.target(next(iter(self._marks.by_id)))
+        return None if path is None else str(path.relative_to(self._hub.storage.data_dir))
+
+    async def _make(self, recording: Recording | None, parts: Sequence[Mark], *, whole: bool) -> None:
+        """What is to become of the session's file."""
+        if recording is None:
+            lost = [mark for mark in self._marks.by_id.values() if mark in parts or (whole and mark.spans is None)]
+            for mark in lost:
+                error = "ERR_NOTHING_RECORDED: nothing of the session could be recorded"
+                self._emit(RecordingFailed(self.grant.livestream_id, self.id, wall_ms(), mark.id, error))
+            return
+        if whole:
+            await self._say_ready(recording)
+        for mark in parts:
+            self._tell(mark, max(end for _, end in mark.spans or () if end is not None), "ALL_PEERS_LEFT")
+            self._order(mark, "ALL_PEERS_LEFT")
+        if not whole:
+            await self._hub.maker.dispose(recording.path)
+
+    async def _say_ready(self, recording: Recording) -> None:
+        size = (await asyncio.to_thread(recording.path.stat)).st_size
+        self._emit(
+            RecordingReady(
+                self.grant.livestream_id,
+                self.id,
+                wall_ms(),
+                self.id,
+                str(recording.path.relative_to(self._hub.storage.data_dir)),
+                size,
+                recording.seconds,
+                recording.end_ms,
+                "ALL_PEERS_LEFT",
+            )
+        )
 
     def withdraw(self) -> None:
         """Nobody may watch what there was."""
@@ -440,12 +598,14 @@ class Livestreams:
         *,
         settings: LivestreamSettings,
         packager_settings: PackagerSettings,
+        maker: Maker | None = None,
     ) -> None:
         self.settings = settings
         self.packager_settings = packager_settings
         self.origin = origin
         self.storage = storage
         self.emit = emit
+        self.maker = maker or Maker(storage.data_dir, emit)
         self._authority = authority
         self._sessions: dict[str, LivestreamSession] = {}
         self._next_msn: dict[str, int] = {}
@@ -516,6 +676,16 @@ class Livestreams:
             await self._finished(session.id)
             if code in WITHDRAWN:
                 session.withdraw()
+
+    def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:
+        """Record a livestream's open session from now on; see `LivestreamSession.start_recording`."""
+        session = self._sessions.get(livestream_id)
+        return session is not None and session.start_recording(recording_id, max_seconds)
+
+    def steer_recording(self, livestream_id: str, recording_id: str, action: str) -> bool:
+        """Pause, resume or stop a recording of a livestream's open session."""
+        session = self._sessions.get(livestream_id)
+        return session is not None and session.steer_recording(recording_id, action)
 
     # -- ends ---------------------------------------------------------------------------------------------------
 

@@ -30,11 +30,11 @@ def run(
 
 def test_help_names_every_command() -> None:
     out = run("--help").stdout
-    for command in ("serve", "demo", "publish", "livestreams", "hls-check", "doctor"):
+    for command in ("serve", "demo", "publish", "livestreams", "recordings", "hls-check", "doctor"):
         assert command in out
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "publish", "livestreams", "hls-check", "doctor"])
+@pytest.mark.parametrize("command", ["serve", "demo", "publish", "livestreams", "recordings", "hls-check", "doctor"])
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.returncode == 0 and len(result.stdout) > 300

@@ -13,6 +13,7 @@ import httpx
 from headwater.control import Addresses, ControlPlane, Credentials
 from headwater.events import (
     LiveSnapshot,
+    RecordingChanged,
     SessionClosed,
     SessionOpened,
     SessionPlayable,
@@ -46,6 +47,7 @@ class FakeBroadcasts:
     plane: ControlPlane
     open: dict[str, Broadcast] = field(default_factory=dict)
     stopped: list[tuple[str, str, str]] = field(default_factory=list)
+    recordings: dict[str, str] = field(default_factory=dict)
 
     def live(self, livestream_id: str) -> LiveSnapshot | None:
         broadcast = self.open.get(livestream_id)
@@ -69,6 +71,32 @@ class FakeBroadcasts:
         if livestream_id in self.open:
             self.stopped.append((livestream_id, code, description))
             self.close(livestream_id)
+
+    def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:
+        broadcast = self.open.get(livestream_id)
+        if broadcast is None:
+            return False
+        self.recordings[recording_id] = "RECORDING"
+        self._tell(broadcast, recording_id)
+        return True
+
+    def steer_recording(self, livestream_id: str, recording_id: str, action: str) -> bool:
+        broadcast = self.open.get(livestream_id)
+        if broadcast is None or self.recordings.get(recording_id, "UPLOADING") == "UPLOADING":
+            return False
+        self.recordings[recording_id] = {"pause": "PAUSED", "resume": "RECORDING", "stop": "UPLOADING"}[action]
+        self._tell(broadcast, recording_id)
+        return True
+
+    def _tell(self, broadcast: Broadcast, recording_id: str) -> None:
+        status = self.recordings[recording_id]
+        at_ms = now_ms()
+        spans = ((at_ms, None if status == "RECORDING" else at_ms),)
+        self.plane.listen(
+            RecordingChanged(
+                broadcast.livestream_id, broadcast.session_id, at_ms, recording_id, status, spans, "API_CALL"
+            )
+        )
 
     async def publish(self, stream_key: str, *, playable: bool = True) -> Broadcast:
         """What happens when an encoder comes with a key."""

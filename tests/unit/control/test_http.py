@@ -177,17 +177,20 @@ class TestCrossing:
         broadcast = await any_api.broadcasts.publish(created["stream_key"])
         meeting = (await any_api.call("POST", "/meetings", json={"title": "ours"}))["data"]
         (token,) = (await any_api.http.get(any_api.account + "/tokens")).json()["data"]
+        recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
         account_id, app_id, secret = await _account_with_token(any_api)
         ids = {
             "livestream_id": created["id"],
             "session_id": broadcast.session_id,
             "meeting_id": meeting["id"],
             "token_id": token["id"],
+            "recording_id": recording["id"],
         }
         before = (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"]
         ours, theirs = any_api.credentials, {"account_id": account_id, "app_id": app_id}
         for operation in OPERATIONS:
-            body = {"json": {"name": "x", "disabled": True}} if operation.body is not None else {}
+            given = {"name": "x", "disabled": True, "action": "stop", "livestream_id": created["id"]}
+            body = {"json": given} if operation.body is not None else {}
             headers = {"Authorization": f"Bearer {secret}"}
             our_path = operation.path.format(account_id=ours.account_id, app_id=ours.app_id, **ids)
             refused(await any_api.http.request(operation.method, our_path, headers=headers, **body), 403)
@@ -218,6 +221,7 @@ class TestCrossing:
         created = await any_api.create()
         broadcast = await any_api.broadcasts.publish(created["stream_key"])
         meeting = (await any_api.call("POST", "/meetings", json={}))["data"]
+        recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
         response = await any_api.http.post(any_api.account + "/apps", json={"name": "second"})
         second = f"{any_api.account}/{response.json()['data']['app']['id']}"
         ids = {
@@ -226,6 +230,7 @@ class TestCrossing:
             "livestream_id": created["id"],
             "session_id": broadcast.session_id,
             "meeting_id": meeting["id"],
+            "recording_id": recording["id"],
         }
         crossing = [
             operation
@@ -236,7 +241,10 @@ class TestCrossing:
             path = operation.path.format_map(ids)
             if path.removeprefix(second) in ("/livestreams", "/meetings") or "analytics" in path:
                 continue
-            body = {"json": {}} if operation.body is not None else {}
+            if (operation.method, path.removeprefix(second)) == ("GET", "/recordings"):
+                continue
+            given = {"action": "stop", "livestream_id": created["id"]}
+            body = {"json": given} if operation.body is not None else {}
             refused(await any_api.http.request(operation.method, path, **body), 404)
         totals = (await any_api.http.get(second + "/analytics/livestreams/overall")).json()["data"]
         assert totals["count"] == 0

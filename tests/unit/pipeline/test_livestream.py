@@ -119,7 +119,9 @@ class World:
             await asyncio.wait(self.livestreams._finishing)
 
     def kinds(self) -> list[str]:
-        return [type(event).__name__ for event in self.events if not isinstance(event, SessionProgress)]
+        """Of the session's own events."""
+        names = [type(event).__name__ for event in self.events if not isinstance(event, SessionProgress)]
+        return [name for name in names if not name.startswith("Recording")]
 
     def last(self, kind: type) -> Any:
         return next(event for event in reversed(self.events) if isinstance(event, kind))

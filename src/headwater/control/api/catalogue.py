@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from headwater.control.api.operations import Operation
-from headwater.control.api.routes import analytics, apps, livestreams, meetings, tokens
+from headwater.control.api.routes import analytics, apps, livestreams, meetings, recordings, tokens
 
 OPERATIONS: Final[list[Operation]] = [
     *apps.OPERATIONS,
     *tokens.OPERATIONS,
     *livestreams.OPERATIONS,
     *meetings.OPERATIONS,
+    *recordings.OPERATIONS,
     *analytics.OPERATIONS,
 ]

@@ -18,13 +18,14 @@ server's base URL and token. Send the API token as `Authorization: Bearer ...`. 
 Times in answers are ISO 8601 in UTC. Refusals carry `error` and `errors`, both with the HTTP status and a sentence.
 """
 
-TAGS = ("Livestreams", "Meetings", "Analytics", "Apps", "Tokens")
+TAGS = ("Livestreams", "Meetings", "Recordings", "Analytics", "Apps", "Tokens")
 
 _PATH_PARAMETERS = {
     "account_id": "The account.",
     "app_id": "The app.",
     "livestream_id": "The livestream.",
     "session_id": "The livestream session.",
+    "recording_id": "The recording.",
     "meeting_id": "The meeting.",
     "token_id": "The API token (its id, not its secret).",
 }

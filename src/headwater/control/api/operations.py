@@ -25,6 +25,7 @@ class Operation:
         path: Template below `/client/v4`.
         permission: What a token needs.
         query, body: Structs that are read; `body` None: the request's body is ignored.
+        lists: Query parameters that may come several times, or once with commas.
         body_required: Whether a missing body is refused.
         response: Type of the answer.
     """
@@ -39,5 +40,6 @@ class Operation:
     query: type[Any] = NoQuery
     body: type[Any] | None = None
     body_required: bool = False
+    lists: tuple[str, ...] = ()
     status: int = 200
     tag: str = "Livestreams"

@@ -52,6 +52,7 @@ def livestream(call: AnyCall, row: LivestreamRow) -> Livestream:
         meeting_id=row.meeting_id,
         name=row.name,
         playback_url=playback_url(call, row),
+        record=row.record,
         status=status_of(call, row),
         stream_key=stream_key_of(call, row),
         updated_at=iso(row.updated_ms),
@@ -139,7 +140,7 @@ def livestream_with_sessions(
 
 
 def app(row: AppRow) -> App:
-    return App(row.id, iso(row.created_ms), row.name)
+    return App(row.id, iso(row.created_ms), row.name, row.record)
 
 
 def _rounded(seconds: float) -> float:

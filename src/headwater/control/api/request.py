@@ -42,7 +42,9 @@ def read_query(request: Request, operation: Operation) -> Any:
         raise ApiError(400, "The query string is not UTF-8") from error
     given: dict[str, str] = {}
     for name, value in pairs:
-        if name in given and name in operation.query.__struct_fields__:
+        if name in given and name in operation.lists:
+            value = f"{given[name]},{value}"
+        elif name in given and name in operation.query.__struct_fields__:
             raise ApiError(400, f"{name}: it is given more than once")
         given[name] = value
     try:

@@ -98,8 +98,14 @@ class PageQuery(Struct):
 # Livestreams
 
 
+Record = Annotated[
+    bool | None, Meta(description="Whether sessions are recorded; null: as the next wider place says (app, server).")
+]
+
+
 class CreateLivestream(Struct):
     name: Name | None = None
+    record: Record = None
 
 
 class VideoConfig(Struct):
@@ -117,6 +123,7 @@ class StartLivestream(Struct):
 class UpdateLivestream(Struct):
     name: Name | UnsetType | None = UNSET
     disabled: bool | UnsetType = UNSET
+    record: bool | UnsetType | None = UNSET
 
 
 class ListLivestreams(Struct):
@@ -158,6 +165,7 @@ class Livestream(Struct):
     meeting_id: str | None
     name: str | None
     playback_url: str
+    record: Record
     status: StatusName
     stream_key: str
     updated_at: IsoTime
@@ -175,6 +183,7 @@ class LivestreamList(Struct):
     meeting_id: str | UnsetType | None = UNSET
     name: str | UnsetType | None = UNSET
     playback_url: str | UnsetType = UNSET
+    record: bool | UnsetType | None = UNSET
     status: StatusName | UnsetType = UNSET
     stream_key: str | UnsetType = UNSET
     updated_at: IsoTime | UnsetType = UNSET
@@ -322,6 +331,11 @@ class CreateApp(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=NAME_LIMIT)]
 
 
+class UpdateApp(Struct):
+    name: Annotated[str, Meta(min_length=1, max_length=NAME_LIMIT)] | UnsetType = UNSET
+    record: bool | UnsetType | None = UNSET
+
+
 class ListApps(Struct):
     page_no: AppsPageNo = 1
     per_page: PerPage = PER_PAGE_DEFAULT
@@ -333,6 +347,7 @@ class App(Struct):
     id: str
     created_at: IsoTime
     name: str
+    record: Record
 
 
 class CreatedApp(Struct):

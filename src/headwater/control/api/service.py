@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from headwater.control.broadcasts import Broadcasts, NoBroadcasts
 from headwater.control.database import Database
+from headwater.control.downloads import Links
+from headwater.control.files import Files, NoFiles
 from headwater.control.listener import EventWriter
 from headwater.control.urls import Urls
 
@@ -18,17 +20,34 @@ class Service:
 
     Attributes:
         broadcasts: Who runs the open sessions.
+        files: Who has the recordings' files.
+        node: This server's name.
+        links, link_ms: Download links, and how long they hold.
         changed: To be called after the change of a livestream, so that nobody is admitted by an old answer.
         tokens_changed: To be called after a token was revoked, likewise.
     """
 
-    def __init__(self, database: Database, urls: Urls, events: EventWriter, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        urls: Urls,
+        events: EventWriter,
+        changed: Callable[[], None],
+        *,
+        node: str,
+        links: Links,
+        link_ms: int,
+    ) -> None:
         self.database = database
         self.urls = urls
         self.events = events
         self.changed = changed
         self.tokens_changed: Callable[[], None] = lambda: None
         self.broadcasts: Broadcasts = NoBroadcasts()
+        self.files: Files = NoFiles()
+        self.node = node
+        self.links = links
+        self.link_ms = link_ms
 
     async def settled(self) -> None:
         """Events that have been emitted are in the database now, or it is too slow to wait for."""

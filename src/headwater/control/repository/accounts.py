@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +18,7 @@ class AppRow:
     id: str
     account_id: str
     name: str
+    record: bool | None
     created_ms: int
 
 
@@ -32,7 +34,7 @@ async def create_account(conn: AsyncConnection, name: str, now_ms: int, *, accou
 async def create_app(
     conn: AsyncConnection, account_id: str, name: str, now_ms: int, *, app_id: str | None = None
 ) -> AppRow:
-    row = AppRow(app_id or new_uuid(), account_id, name, now_ms)
+    row = AppRow(app_id or new_uuid(), account_id, name, None, now_ms)
     await conn.execute(
         apps.insert().values(id=row.id, account_id=row.account_id, name=row.name, created_ms=row.created_ms)
     )
@@ -43,6 +45,11 @@ async def get_app(conn: AsyncConnection, account_id: str, app_id: str) -> AppRow
     """An app of this account; another account's app does not exist for it."""
     query = select(*_APP).where(apps.c.id == app_id, apps.c.account_id == account_id)
     return one(AppRow, (await conn.execute(query)).one_or_none())
+
+
+async def update_app(conn: AsyncConnection, app_id: str, **values: Any) -> None:
+    """Set columns of an app; the caller has checked whose it is."""
+    await conn.execute(apps.update().where(apps.c.id == app_id).values(**values))
 
 
 async def list_apps(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_playback_id, new_stream_key, new_uuid, secret_hash
 from headwater.control.lifecycle import ACTIVE, Status
-from headwater.control.repository.rows import columns_of, one, page
-from headwater.control.tables import apps, livestream_sessions, livestreams
+from headwater.control.repository.rows import columns_of, many, one, page
+from headwater.control.tables import apps, livestream_sessions, livestreams, meetings, recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class LivestreamRow:
     playback_id: str
     width: int | None
     height: int | None
+    record: bool | None
     invoked_ms: int
     ended_ms: int | None
     created_ms: int
@@ -41,6 +43,7 @@ ENDED = ("ERR_LIVESTREAM_ENDED", "The meeting's livestream was stopped; start it
 
 _COLUMNS = columns_of(livestreams, LivestreamRow)
 _THERE = livestreams.c.deleted_ms.is_(None)
+_WHOLE = recordings.c.path.is_not(None) & recordings.c.removed_ms.is_(None) & recordings.c.clip_of.is_(None)
 
 
 async def create(
@@ -52,6 +55,7 @@ async def create(
     meeting_id: str | None = None,
     width: int | None = None,
     height: int | None = None,
+    record: bool | None = None,
 ) -> LivestreamRow:
     """Make a livestream: INVOKED, enabled, with a new key and a new playback id."""
     values: dict[str, Any] = {
@@ -65,6 +69,7 @@ async def create(
         "playback_id": new_playback_id(),
         "width": width,
         "height": height,
+        "record": record,
         "invoked_ms": now_ms,
         "ended_ms": None,
         "created_ms": now_ms,
@@ -78,6 +83,12 @@ async def create(
 async def get(conn: AsyncConnection, app_id: str, livestream_id: str) -> LivestreamRow | None:
     query = select(*_COLUMNS).where(livestreams.c.id == livestream_id, livestreams.c.app_id == app_id, _THERE)
     return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
+async def get_many(conn: AsyncConnection, livestream_ids: Iterable[str]) -> dict[str, LivestreamRow]:
+    """Livestreams by id, deleted ones too."""
+    query = select(*_COLUMNS).where(livestreams.c.id.in_(list(livestream_ids)))
+    return {row.id: row for row in many(LivestreamRow, (await conn.execute(query)).all())}
 
 
 async def lock(conn: AsyncConnection, app_id: str, livestream_id: str) -> LivestreamRow | None:
@@ -94,7 +105,11 @@ async def find_any(conn: AsyncConnection, livestream_id: str) -> LivestreamRow |
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
-    """A livestream as its stream key finds it, with the account it belongs to."""
+    """A livestream as its stream key finds it, with the account it belongs to.
+
+    Attributes:
+        record: Whether its sessions are recorded, by itself, its meeting or its app, in this order; None: nobody says.
+    """
 
     id: str
     app_id: str
@@ -104,6 +119,7 @@ class KeyOwner:
     stream_key: str = field(repr=False)
     playback_id: str
     ended_ms: int | None
+    record: bool | None
 
 
 async def find_by_keys(conn: AsyncConnection, key_hashes: Sequence[str]) -> dict[str, KeyOwner]:
@@ -119,9 +135,24 @@ async def find_by_keys(conn: AsyncConnection, key_hashes: Sequence[str]) -> dict
         columns.stream_key,
         columns.playback_id,
         columns.ended_ms,
+        columns.record,
+        apps.c.record,
+        meetings.c.settings,
     )
-    query = query.join(apps, apps.c.id == columns.app_id).where(columns.stream_key_hash.in_(key_hashes), _THERE)
-    return {row[0]: KeyOwner(*row[1:]) for row in await conn.execute(query)}
+    query = query.join(apps, apps.c.id == columns.app_id).outerjoin(meetings, meetings.c.id == columns.meeting_id)
+    query = query.where(columns.stream_key_hash.in_(key_hashes), _THERE)
+    found: dict[str, KeyOwner] = {}
+    for key_hash, *of, own, of_app, meeting_settings in await conn.execute(query):
+        of.append(_recorded(own, of_app, meeting_settings))
+        found[key_hash] = KeyOwner(*of)
+    return found
+
+
+def _recorded(own: bool | None, of_app: bool | None, meeting_settings: str | None) -> bool | None:
+    if own is not None:
+        return own
+    on_start = meeting_settings is not None and bool(msgspec.json.decode(meeting_settings).get("record_on_start"))
+    return True if on_start else of_app
 
 
 async def refusal(conn: AsyncConnection, livestream_id: str) -> tuple[str, str] | None:
@@ -138,7 +169,7 @@ async def refusal(conn: AsyncConnection, livestream_id: str) -> tuple[str, str] 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackRow:
-    """A livestream as its playback id finds it; `recording` is the newest ended session's."""
+    """A livestream as its playback id finds it; `recording` is the path of its newest one that is there."""
 
     id: str
     playback_id: str
@@ -149,12 +180,10 @@ class PlaybackRow:
 
 async def find_by_playback_ids(conn: AsyncConnection, playback_ids: Sequence[str]) -> dict[str, PlaybackRow]:
     """The livestreams of playback ids, by those."""
-    sessions = livestream_sessions.c
     recording = (
-        select(sessions.recording)
-        .where(sessions.livestream_id == livestreams.c.id, sessions.recording.is_not(None))
-        .where(sessions.stopped_ms.is_not(None))
-        .order_by(sessions.started_ms.desc())
+        select(recordings.c.path)
+        .where(recordings.c.livestream_id == livestreams.c.id, _WHOLE)
+        .order_by(recordings.c.invoked_ms.desc())
         .limit(1)
         .scalar_subquery()
     )
@@ -170,13 +199,13 @@ SESSION_NAME_LENGTH = 13
 
 async def find_recordings(conn: AsyncConnection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Recordings of ended sessions, by (playback id, first `SESSION_NAME_LENGTH` of the session's id)."""
-    sessions, columns = livestream_sessions.c, livestreams.c
-    name = func.substr(sessions.id, 1, SESSION_NAME_LENGTH)
-    query = select(columns.playback_id, name, sessions.recording)
-    query = query.join(livestreams, columns.id == sessions.livestream_id)
+    columns = livestreams.c
+    name = func.substr(recordings.c.session_id, 1, SESSION_NAME_LENGTH)
+    query = select(columns.playback_id, name, recordings.c.path)
+    query = query.join(livestreams, columns.id == recordings.c.livestream_id)
     query = query.where(columns.playback_id.in_([playback_id for playback_id, _ in names]), _THERE)
-    query = query.where(name.in_([session for _, session in names]))
-    query = query.where(sessions.recording.is_not(None), sessions.stopped_ms.is_not(None))
+    query = query.where(name.in_([session for _, session in names]), _WHOLE)
+    query = query.order_by(recordings.c.seconds)  # of several of one session, the longest is its
     return {(playback_id, session): recording for playback_id, session, recording in await conn.execute(query)}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_uuid
-from headwater.control.repository.rows import columns_of, contains, one, page
+from headwater.control.repository.rows import columns_of, contains, many, one, page
 from headwater.control.tables import meetings
 
 
@@ -49,6 +50,12 @@ async def create(
 async def get(conn: AsyncConnection, app_id: str, meeting_id: str) -> MeetingRow | None:
     query = select(*_COLUMNS).where(meetings.c.id == meeting_id, meetings.c.app_id == app_id)
     return one(MeetingRow, (await conn.execute(query)).one_or_none())
+
+
+async def get_many(conn: AsyncConnection, meeting_ids: Iterable[str]) -> dict[str, MeetingRow]:
+    """Meetings by id."""
+    query = select(*_COLUMNS).where(meetings.c.id.in_(list(meeting_ids)))
+    return {row.id: row for row in many(MeetingRow, (await conn.execute(query)).all())}
 
 
 async def lock(conn: AsyncConnection, app_id: str, meeting_id: str) -> MeetingRow | None:

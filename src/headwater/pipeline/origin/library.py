@@ -63,6 +63,10 @@ class Library:
             self._recordings.move_to_end(relative)
         return known
 
+    def forget(self, relative: str) -> None:
+        """A recording is gone."""
+        self._recordings.pop(relative, None)
+
     def _forget_oldest(self) -> None:
         known = self._recordings
         segments = sum(recorded.size for recorded in known.values())

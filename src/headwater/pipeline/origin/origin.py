@@ -95,6 +95,17 @@ class Origin:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep_for_ever(), name="origin-sweeper")
         return program
 
+    def forget(self, recording: str, session_id: str) -> None:
+        """A recording is gone: nothing of it is to be had from memory either.
+
+        Args:
+            recording: Its path below the data folder.
+        """
+        for program in list(self._programs.sessions.values()):
+            if program.session_id == session_id and program.ended:
+                self._programs.remove(program)
+        self._library.forget(recording)
+
     def drain(self) -> None:
         """Answer everybody who waits, and let nobody wait any more: the server stops."""
         self._holds.drain()

@@ -44,6 +44,16 @@ class RecordedTrack:
     inits: dict[int, InitSegment]
     segments: list[RecordedSegment]
 
+    def span(self) -> tuple[int, float]:
+        """Wall time at which its media ends (ms), and how long it plays (s); gaps are no media."""
+        end_ms, seconds = 0, 0.0
+        for segment in self.segments:
+            if segment.extents:
+                length = segment.duration / self.inits[segment.init_version].timescale
+                seconds += length
+                end_ms = max(end_ms, segment.program_date_time_ms + round(length * 1000))
+        return end_ms, seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -59,6 +69,16 @@ class Recording:
     target_duration_s: int
     tracks: list[RecordedTrack]
     complete: bool
+
+    @property
+    def end_ms(self) -> int:
+        """Wall time at which the media of its longest track ends."""
+        return max((track.span()[0] for track in self.tracks), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """How long its longest track plays."""
+        return max((track.span()[1] for track in self.tracks), default=0.0)
 
 
 class RecordingReader(Protocol):

@@ -45,7 +45,9 @@ DELETED = ("ERR_LIVESTREAM_DELETED", "The livestream was deleted.")
 async def create(call: Call[NoQuery, CreateLivestream]) -> Answer[CreatedLivestream]:
     check_name(call.body.name)
     async with call.service.database.write() as conn:
-        row = await livestreams.create(conn, call.app_id, name=call.body.name, now_ms=call.now_ms)
+        row = await livestreams.create(
+            conn, call.app_id, name=call.body.name, now_ms=call.now_ms, record=call.body.record
+        )
         await event_log.append(conn, row.id, at_ms=call.now_ms, kind="created", message="Created through the API.")
     call.service.changed()
     return Answer(
@@ -124,6 +126,8 @@ async def update(call: Call[NoQuery, UpdateLivestream]) -> Answer[Livestream]:
         changes["name"] = call.body.name
     if call.body.disabled is not msgspec.UNSET:
         changes["disabled"] = call.body.disabled
+    if call.body.record is not msgspec.UNSET:
+        changes["record"] = call.body.record
     async with call.service.database.write() as conn:
         row = await _lock(conn, call)
         if changes:
@@ -260,7 +264,7 @@ OPERATIONS = [
         "update_livestream",
         "PATCH",
         _LIVESTREAM,
-        "Rename, disable or enable a livestream",
+        "Rename, disable or enable a livestream, or switch its recording",
         update,
         Answer[Livestream],
         permission="admin",

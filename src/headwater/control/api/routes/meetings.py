@@ -38,12 +38,12 @@ async def create(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
     values = _checked(call.body)
     async with call.service.database.write() as conn:
         row = await meetings.create(conn, call.app_id, **_columns(values), now_ms=call.now_ms)
-    return Answer(_meeting(call, row))
+    return Answer(shown(call, row))
 
 
 async def show(call: Call[NoQuery, None]) -> Answer[Meeting]:
     async with call.service.database.read() as conn:
-        return Answer(_meeting(call, await _get(conn, call)))
+        return Answer(shown(call, await _get(conn, call)))
 
 
 async def list_all(call: Call[ListMeetings, None]) -> Page[Meeting]:
@@ -64,7 +64,7 @@ async def list_all(call: Call[ListMeetings, None]) -> Page[Meeting]:
             offset=offset,
             limit=limit,
         )
-    return Page([_meeting(call, row) for row in rows], paging(total, offset, len(rows)))
+    return Page([shown(call, row) for row in rows], paging(total, offset, len(rows)))
 
 
 async def update(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
@@ -82,7 +82,7 @@ async def _change(call: Call[NoQuery, MeetingBody], *, replace: bool) -> Answer[
         before = {} if replace else {"title": row.title, "status": row.status, **msgspec.json.decode(row.settings)}
         await meetings.update(conn, row.id, **_columns({**before, **values}), now_ms=call.now_ms)
         row = await _get(conn, call)
-    return Answer(_meeting(call, row))
+    return Answer(shown(call, row))
 
 
 def _checked(body: MeetingBody) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _columns(values: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "status": status, "settings": msgspec.json.encode(kept).decode()}
 
 
-def _meeting(call: AnyCall, row: MeetingRow) -> Meeting:
+def shown(call: AnyCall, row: MeetingRow) -> Meeting:
     settings = {**DEFAULTS, **msgspec.json.decode(row.settings)}
     recording = settings.get("recording_config", {})
     if not call.is_admin:

@@ -1,0 +1,142 @@
+"""Downloads of recordings by link: whole files or one range of them, from the disk, a piece at a time.
+
+A file is opened before anything is answered, so whoever has begun to read reads to the end: deleting it meanwhile only
+takes its name away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from headwater.protocols.byte_range import read_range
+
+CHUNK_BYTES = 256 * 1024
+"""Read at once: some 0.1 ms of a disk's time, and what each download holds in memory."""
+
+DOWNLOADS_LIMIT = 200
+"""Downloads under way at once, a file descriptor and `CHUNK_BYTES` each."""
+
+READ_THREADS = 2
+"""A disk that is slow for downloads must not take the threads of live playback."""
+
+
+class Downloads(Protocol):
+    """Which links lead somewhere."""
+
+    async def find(self, recording_id: str, expires: str, signature: str) -> tuple[Path, str] | None:
+        """File and name to save it as, or None: the link is none of ours, has expired, or what it led to is gone."""
+
+
+def download_routes(downloads: Downloads) -> list[BaseRoute]:
+    """The route, for the composition root to mount beside the pages'."""
+    room = asyncio.Semaphore(DOWNLOADS_LIMIT)
+    threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="download")
+
+    async def download(request: Request) -> Response:
+        found = await downloads.find(*(request.path_params[name] for name in ("recording_id", "expires", "signature")))
+        if found is None:
+            return gone()
+        if room.locked():
+            return PlainTextResponse("Too many downloads at once.\n", 503, {"retry-after": "10"})
+        try:
+            fd = await asyncio.get_running_loop().run_in_executor(threads, _open, found[0])
+        except OSError:
+            return gone()
+        return answer(request, _File(fd, threads, room), found[1])
+
+    return [Route("/recordings/{recording_id}/{expires}/{signature}/{file_name}", download)]
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+class _File:
+    """An open file, of which ranges are read in threads."""
+
+    def __init__(self, fd: int, threads: ThreadPoolExecutor, room: asyncio.Semaphore) -> None:
+        self._fd = fd
+        self._threads = threads
+        self.room = room
+        status = os.fstat(fd)
+        self.size = status.st_size
+        self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        self.modified = formatdate(status.st_mtime, usegmt=True)
+
+    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        while start < end:
+            chunk = await loop.run_in_executor(self._threads, os.pread, self._fd, min(CHUNK_BYTES, end - start), start)
+            if not chunk:
+                raise OSError("a recording has become shorter")
+            start += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def answer(request: Request, file: _File, file_name: str) -> Response:
+    """The whole file, a range of it (RFC 9110, 14), or why not; closes the file when it is done."""
+    headers = {
+        "accept-ranges": "bytes",
+        "access-control-allow-origin": "*",
+        "access-control-expose-headers": "Content-Length, Content-Range, ETag",
+        "cache-control": "private, no-cache",
+        "content-disposition": f"attachment; filename*=utf-8''{quote(file_name, safe='')}",
+        "content-type": "video/mp4",
+        "etag": file.etag,
+        "last-modified": file.modified,
+        "referrer-policy": "no-referrer",  # the link is all that it takes
+        "x-content-type-options": "nosniff",
+    }
+    if file.etag in request.headers.get("if-none-match", ""):
+        file.close()
+        return Response(status_code=304, headers=headers)
+    status, start, end = 200, 0, file.size
+    wanted = request.headers.get("range") if request.method == "GET" else None
+    if wanted is not None and request.headers.get("if-range", file.etag) == file.etag:
+        found = read_range(wanted.encode("latin-1", "replace"), file.size)
+        if found is not None and not found.satisfiable:
+            file.close()
+            return Response(status_code=416, headers={"content-range": f"bytes */{file.size}"})
+        if found is not None:
+            status, start, end = 206, found.first, found.last + 1
+            headers["content-range"] = f"bytes {start}-{end - 1}/{file.size}"
+    headers["content-length"] = str(end - start)
+    return _Sent(file, start, end, status, headers, bodiless=request.method == "HEAD")
+
+
+class _Sent(StreamingResponse):
+    """A range of a file on its way."""
+
+    def __init__(
+        self, file: _File, start: int, end: int, status: int, headers: dict[str, str], *, bodiless: bool
+    ) -> None:
+        super().__init__(file.read(start, end if not bodiless else start), status, headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._file.room:
+                await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+def gone() -> Response:
+    """One answer to all that leads nowhere: nobody learns which recordings there are."""
+    words = "This link leads nowhere: it has expired, or the recording has been deleted.\n"
+    return PlainTextResponse(words, 404, {"cache-control": "no-store"})
