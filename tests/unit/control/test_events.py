@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ class TestHistory:
             "recorded",
         ]
         assert log[0].message == "The recording is ready: recordings/s1.mp4"
+        until = f"{datetime.fromtimestamp((T0 + 31_000) / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        assert log[3].message == f"The publisher is gone (connection lost); it may come back until {until}."
 
     async def test_a_close_that_was_lost_is_made_up_for(self, database: Database) -> None:
         """There is one open session of a livestream: opening the next closes the one before where it was known."""
