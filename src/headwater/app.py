@@ -11,6 +11,7 @@ Control plane and pipeline meet here and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import json
 import logging
@@ -28,6 +29,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from headwater import __version__
+from headwater.config.address import advice_when_taken
 from headwater.config.settings import Settings
 from headwater.control.authority import Playbacks, StreamKeys
 from headwater.control.history import Recovered
@@ -258,7 +260,8 @@ async def bound(name: str, starting: Awaitable[tuple[str, int]]) -> tuple[str, i
     try:
         return await starting
     except OSError as error:
-        raise OperatorError(f"cannot listen on server.{name}: {error.strerror or error}") from error
+        advice = f"; {advice_when_taken(name)}" if error.errno == errno.EADDRINUSE else ""
+        raise OperatorError(f"cannot listen on server.{name}: {error.strerror or error}{advice}") from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from headwater.cli.findings import Finding, database, tls
+from headwater.cli.folder import held
+from headwater.config.address import advice_when_taken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +75,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name in ("http", "https", "rtmp", "rtmps"):
         address = getattr(server, name)
         if address is not None:
-            yield _port(name, address)
+            yield _port(name, address, server.data)
     yield _folder(server.data)
     yield _disk(server.data)
     yield _clock()
@@ -105,7 +108,7 @@ def _libraries() -> Iterator[Finding]:
         yield Finding("libraries", "ok", ", ".join(versions))
 
 
-def _port(name: str, address: Address) -> Finding:
+def _port(name: str, address: Address, data: Path) -> Finding:
     label = f"{name} {address}"
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
@@ -119,8 +122,9 @@ def _port(name: str, address: Address) -> Finding:
         except PermissionError:
             return Finding(label, "problem", "not permitted", "ports below 1024 need root or CAP_NET_BIND_SERVICE")
         except OSError as error:
-            advice = f"stop what uses it (ss -ltnp 'sport = :{address.port}'), or set server.{name}"
-            return Finding(label, "problem", str(error.strerror), advice)
+            if error.errno == errno.EADDRINUSE and held(data):
+                return Finding(label, "ok", f"in use, by the Headwater that runs on {data}, as it seems")
+            return Finding(label, "problem", str(error.strerror), advice_when_taken(name, address.port))
     return Finding(label, "ok", "can be listened on")
 
 

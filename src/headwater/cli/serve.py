@@ -13,8 +13,6 @@ import typer
 if TYPE_CHECKING:
     from headwater.config.server import ServerSettings
 
-EVERY_ADDRESS = ("0.0.0.0", "::")
-
 Text = Optional[str]  # noqa: UP045 - Typer reads annotations at run time
 
 
@@ -77,7 +75,7 @@ def notes(server: ServerSettings) -> Iterator[str]:
             ("--public-url http://HOST:PORT", server.http, server.public_url),
             ("--public-rtmp-url rtmp://HOST:PORT/live/", server.rtmp, server.public_rtmp_url),
         )
-        if address.host in EVERY_ADDRESS and public is None
+        if address.is_any and public is None
     ]
     if open_to_all:
         yield (

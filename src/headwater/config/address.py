@@ -10,6 +10,17 @@ MAX_HOST_CHARACTERS = 253
 """RFC 1035, 2.3.4: the longest name that a resolver takes."""
 
 
+def advice_when_taken(name: str, port: int | None = None) -> str:
+    """What to do where another program has a listener's address.
+
+    Args:
+        name: The listener's, as the option spells it: `http`.
+        port: None: the sentence before has named it.
+    """
+    which = f"ss -ltnp 'sport = :{port}'" if port is not None else "ss -ltnp says what"
+    return f"stop what uses it ({which}), or choose another: --{name} HOST:PORT"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A listening address.

@@ -55,8 +55,12 @@ def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
         result = run(
             "serve", "--data", str(tmp_path / "second"), "--http", server.ready["http"], "--rtmp", "127.0.0.1:0"
         )
+        diagnosed = run("doctor", "--data", str(tmp_path / "second"), "--http", server.ready["http"])
+        recognised = run("doctor", "--data", str(server.data), "--http", server.ready["http"])
     assert result.returncode == 1
-    assert "server.http" in result.stderr and "in use" in result.stderr
+    assert "server.http" in result.stderr and "in use" in result.stderr and "--http HOST:PORT" in result.stderr
+    assert diagnosed.returncode == 3 and "or choose another: --http HOST:PORT" in diagnosed.stdout
+    assert f"ok http {server.ready['http']}: in use, by the Headwater that runs on {server.data}" in recognised.stdout
 
 
 def test_two_servers_do_not_share_a_data_folder(tmp_path: Path) -> None:
