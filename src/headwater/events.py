@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from headwater.health import HealthSample
+
 
 @dataclass(frozen=True, slots=True)
 class PublishRejected:
@@ -94,6 +96,15 @@ class SessionWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionHealth:
+    """The samples of some seconds, in order; none comes twice."""
+
+    livestream_id: str
+    session_id: str
+    samples: tuple[HealthSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionClosed:
     """The session has ended; its totals are final.
 
@@ -171,6 +182,7 @@ Event: TypeAlias = (
     | SessionResumed
     | SessionProgress
     | SessionWarning
+    | SessionHealth
     | SessionClosed
     | RecordingChanged
     | RecordingReady
@@ -192,3 +204,5 @@ class LiveSnapshot:
     ingest_seconds: float
     viewer_seconds: float
     viewers: int
+    health: tuple[HealthSample, ...] = ()
+    """The last samples, the newest at the end."""

@@ -13,11 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from headwater.client.models import CreatedLivestream
 from tests.e2e import late_sound
 from tests.e2e.beep_flash import offsets_ms
 from tests.e2e.support import (
     B_FRAMES,
     Segment,
+    api,
     card_command,
     create,
     decode_complaints,
@@ -220,6 +222,22 @@ def test_the_window_slides_its_older_half_is_on_disk_and_dvr_goes_back_to_the_be
             segments = media_playlist(client, url).segments
             assert client.get(segments[-1].url).status_code == 200
             assert 404 in {client.get(segment.url).status_code for segment in segments[:-1]}
+            health_is_that_of_the_encoder(server, made)
+
+
+def health_is_that_of_the_encoder(server: Server, made: CreatedLivestream) -> None:
+    with api(server) as client:
+        session = client.get_livestream_session_for_livestream_id(made.id).session
+        assert session is not None
+        health = client.get_session_health(session.id)
+    samples = health.samples[2:]
+    assert "Lavf" in health.encoder and len(samples) > 4 and health.warnings == []
+    times = [sample.at.timestamp() for sample in samples]
+    assert all(0.9 < later - earlier < 1.6 for earlier, later in itertools.pairwise(times))
+    for sample in samples:
+        assert sample.frame_rate == pytest.approx(30, abs=0.5) and sample.keyframe_interval_ms == 1000
+        assert sample.video_bps > 50_000 and 20_000 < sample.audio_bps < 300_000
+        assert (sample.dropped, sample.jumps) == (0, 0) and sample.rtt_ms is not None
 
 
 def test_another_size_mid_session_gets_an_init_segment_of_its_own(shared: Server, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from headwater.client.models import (
     Recording,
     RecordingStatus,
     Session,
+    SessionHealth,
     StartedLivestream,
     Status,
     Token,
@@ -243,6 +244,12 @@ class AsyncHeadwater:
     async def delete_livestream(self, livestream_id: str) -> Message:
         """Delete a livestream; what it broadcast stays in the analytics."""
         return await self._send(self._requests.delete_livestream(livestream_id))
+
+    async def get_session_health(
+        self, session_id: str, *, start_time: Time | None = None, end_time: Time | None = None
+    ) -> SessionHealth:
+        """Fetch how a session's media arrived, second by second, with warnings in words."""
+        return await self._send(self._requests.get_session_health(session_id, start_time=start_time, end_time=end_time))
 
     async def get_livestream_events(
         self, livestream_id: str, *, page_no: int | None = None, per_page: int | None = None

@@ -139,6 +139,36 @@ class NewKey(Struct, frozen=True):
     stream_key: str
 
 
+class HealthSample(Struct, frozen=True):
+    """How media arrived within a second, or within some where a long time was asked for."""
+
+    at: datetime
+    video_bps: int
+    audio_bps: int
+    frame_rate: float
+    keyframe_interval_ms: int
+    dropped: int
+    jumps: int
+    late_ms: int
+    rtt_ms: float | None
+
+
+class HealthWarning(Struct, frozen=True):
+    """A code that stays, and a sentence that says what to do."""
+
+    code: str
+    message: str
+
+
+class SessionHealth(Struct, frozen=True):
+    """How the media of a session arrived; the warnings are those of its last 30 s."""
+
+    session_id: str
+    encoder: str
+    warnings: list[HealthWarning]
+    samples: list[HealthSample]
+
+
 class LogEntry(Struct, frozen=True):
     """One entry of a livestream's event log."""
 

@@ -198,6 +198,12 @@ class Requests:
     def delete_livestream(self, livestream_id: str) -> Request[models.Message]:
         return Request("DELETE", self._livestream(livestream_id), models.Message)
 
+    def get_session_health(
+        self, session_id: str, *, start_time: Time | None, end_time: Time | None
+    ) -> Request[models.SessionHealth]:
+        path = f"{self._app}/livestreams/sessions/{quote(session_id, safe='')}/health"
+        return Request("GET", path, models.SessionHealth, _query(start_time=start_time, end_time=end_time))
+
     def get_livestream_events(
         self, livestream_id: str, *, page_no: int | None, per_page: int | None
     ) -> Request[models.Page[models.LogEntry]]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control import recording_history
 from headwater.control.lifecycle import Happening, Status, follow
-from headwater.control.repository import event_log, livestreams, recordings, sessions
+from headwater.control.repository import event_log, health, livestreams, recordings, sessions
 from headwater.control.repository.event_log import plain_text
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import Progress, SessionRow
@@ -24,6 +24,7 @@ from headwater.events import (
     RecordingFailed,
     RecordingReady,
     SessionClosed,
+    SessionHealth,
     SessionInterrupted,
     SessionOpened,
     SessionPlayable,
@@ -61,6 +62,9 @@ async def record(conn: AsyncConnection, event: Event, node: str) -> None:
         case SessionWarning():
             if await livestreams.find_any(conn, event.livestream_id) is not None:
                 await _log(conn, event, "warning", event.message, event.code)
+        case SessionHealth():
+            if await sessions.find_any(conn, event.session_id) is not None:
+                await health.append(conn, event.session_id, event.samples)
         case SessionClosed():
             await _closed(conn, event)
         case RecordingChanged() | RecordingReady() | RecordingFailed():

@@ -31,6 +31,7 @@ from headwater.events import (
     RecordingFailed,
     RecordingReady,
     SessionClosed,
+    SessionHealth,
     SessionOpened,
     SessionPlayable,
     SessionProgress,
@@ -92,7 +93,8 @@ class EventWriter:
                 self._progress.pop(event.session_id, None)  # the totals of the close are the newer ones
             self._queue.append(event)
             self._taken += 1
-            self._urgent.set()
+            if not isinstance(event, SessionHealth):
+                self._urgent.set()
         else:
             self._drop(event)
             return
@@ -172,7 +174,7 @@ class EventWriter:
                 await self._write_next()
 
     async def _let_progress_gather(self) -> None:
-        if self._queue or self._closing:
+        if self._urgent.is_set() or self._closing:
             return
         try:
             async with asyncio.timeout(PROGRESS_DELAY_S):
@@ -209,7 +211,11 @@ class EventWriter:
             if self._progress.get(session_id) is entry:
                 del self._progress[session_id]
         if self._written is not None:
-            touched = {event.livestream_id for event in batch if event.livestream_id is not None}
+            touched = {
+                event.livestream_id
+                for event in batch
+                if event.livestream_id is not None and not isinstance(event, SessionHealth)
+            }
             self._written(touched)
 
     async def _write(self, batch: list[Event], progress: list[SessionProgress]) -> None:

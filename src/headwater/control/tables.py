@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy Core; `migrations/` creates them, a test holds the two together.
 
-    accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions
+    accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions ── session_health
               │        │               ├─ analytics_livestream_days
               │        │               ├─ recordings
               │        │               └─ events
@@ -25,6 +25,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -259,6 +260,16 @@ recordings = Table(
     Index("ix_recordings_app_id_invoked_ms_id", "app_id", "invoked_ms", "id"),
     Index("ix_recordings_livestream_id_invoked_ms", "livestream_id", "invoked_ms"),
     Index("ix_recordings_node_status", "node", "status"),
+)
+
+# How media arrived, some ten seconds a row: `headwater.health.HealthSample`s, in MessagePack.
+session_health = Table(
+    "session_health",
+    metadata,
+    Column("session_id", String(36), ForeignKey("livestream_sessions.id"), primary_key=True),
+    Column("first_ms", BigInteger, primary_key=True),
+    Column("samples", LargeBinary, nullable=False),
+    Index("ix_session_health_first_ms", "first_ms"),
 )
 
 events = Table(

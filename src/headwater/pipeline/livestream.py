@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ from headwater.events import (
     RecordingFailed,
     RecordingReady,
     SessionClosed,
+    SessionHealth,
     SessionInterrupted,
     SessionOpened,
     SessionPlayable,
@@ -43,9 +45,11 @@ from headwater.events import (
     SessionResumed,
     SessionWarning,
 )
+from headwater.health import ADVICE_SAMPLES, TIMESTAMPS_JUMP, HealthSample, advise
 from headwater.media.access_unit import AccessUnit
 from headwater.media.cmaf import Output, PackagerWarning, Playable, SegmentOpened
 from headwater.media.track import Track
+from headwater.pipeline.health_meter import SAMPLE_MS, HealthMeter
 from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, Publisher, PublishRequest
 from headwater.pipeline.maker import Maker, Order
 from headwater.pipeline.marks import Mark, Marks
@@ -60,6 +64,13 @@ log = logging.getLogger("headwater.livestream")
 MSN_EPOCH_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z. A session's first MSN is the seconds since then: it grows faster than segments are made, so it
 never goes back across sessions, restarts and crashes, with nothing stored."""
+
+
+SAVED_SAMPLES = 10
+"""Samples of a session's health that are handed on at once; what a crash may lose."""
+
+ADVISE_AGAIN_MS = 600_000
+"""How soon the event log says the same of a session again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,11 @@ class LivestreamSession:
         self._wait_until_ms: int | None = None
         self._resume: SessionResumed | None = None
         self._progress_at_ms = now_ms
+        self._meter = HealthMeter()
+        self._samples: deque[HealthSample] = deque(maxlen=ADVICE_SAMPLES)
+        self._unsaved = 0
+        self._sampled_ms = now_ms
+        self._advise_again_ms: dict[str, int] = {}
         self._keep = hub.settings.record if grant.record is None else grant.record
         self._packager = Packager(hub.packager_settings, first_msn=first_msn, now_ms=now_ms)
         self.patience_ms = self._packager.patience_ms
@@ -198,6 +214,7 @@ class LivestreamSession:
         # its first access unit.
         if self._wait_until_ms is None:
             self._wait_until_ms = now_ms + self._window_ms(regular=False)
+        self._meter.publisher_changed()
         self.publication = SessionPublication(self, publisher)
         return self.publication
 
@@ -314,6 +331,8 @@ class LivestreamSession:
                 return
         else:
             self._deliver(self._packager.tick(now_ms))
+            if now_ms - self._sampled_ms >= SAMPLE_MS:
+                self._sample(now_ms)
         for mark in self._marks.full(now_ms):
             self.steer_recording(mark.id, "stop")
         if self.opened and now_ms - self._progress_at_ms >= self._hub.settings.progress_interval_s * 1000:
@@ -321,6 +340,35 @@ class LivestreamSession:
             self._emit(
                 SessionProgress(self.grant.livestream_id, self.id, now_ms, self.ingest_seconds, self.viewer_seconds)
             )
+
+    def _sample(self, now_ms: int) -> None:
+        """Once a second: how the media arrives."""
+        # From when it was due, so that ticks which come late do not make it fewer than one a second.
+        self._sampled_ms = max(self._sampled_ms + SAMPLE_MS, now_ms - SAMPLE_MS)
+        sample = self._meter.sample(
+            self._packager.flows(),
+            jumps=self._packager.jumps,
+            at_ms=now_ms,
+            arrived_ms=self._last_media_ms,
+            rtt_ms=self.publication.round_trip_ms() if self.publication is not None else None,
+        )
+        if sample is not None:
+            self._samples.append(sample)
+            self._unsaved += 1
+            if self._unsaved >= SAVED_SAMPLES:
+                self._save_samples()
+
+    def _save_samples(self) -> None:
+        if not self._unsaved:
+            return
+        samples = tuple(self._samples)
+        self._emit(SessionHealth(self.grant.livestream_id, self.id, samples[-self._unsaved :]))
+        self._unsaved = 0
+        for entry in advise(samples):
+            # Jumps have been told by the packager; what comes and goes is told now and then.
+            if entry.code != TIMESTAMPS_JUMP and samples[-1].at_ms >= self._advise_again_ms.get(entry.code, 0):
+                self._advise_again_ms[entry.code] = samples[-1].at_ms + ADVISE_AGAIN_MS
+                self.warn(entry.code, entry.message)
 
     # -- recording ----------------------------------------------------------------------------------------------
 
@@ -422,6 +470,7 @@ class LivestreamSession:
             publication, self.publication = self.publication, None
             publication.evict(*(reason or ("NetStream.Unpublish.Success", "The livestream was stopped.")))
         self._deliver(self._packager.finish(now_ms))
+        self._save_samples()
         self._hub.finish(self, self._finish(now_ms, error))
 
     async def _finish(self, now_ms: int, error: str | None) -> None:
@@ -539,6 +588,7 @@ class LivestreamSession:
             ingest_seconds=self.ingest_seconds,
             viewer_seconds=self.viewer_seconds,
             viewers=self._program.viewers,
+            health=tuple(self._samples),
         )
 
     def warn(self, code: str, message: str) -> None:
@@ -576,6 +626,9 @@ class SessionPublication:
     def end(self, reason: str, *, regular: bool) -> None:
         self.push = _ignore
         self._session.detach(self, reason, regular=regular)
+
+    def round_trip_ms(self) -> float | None:
+        return self._publisher.round_trip_ms()
 
     def evict(self, code: str, description: str) -> None:
         self.push = _ignore

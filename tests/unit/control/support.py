@@ -19,6 +19,7 @@ from headwater.events import (
     SessionPlayable,
     SessionProgress,
 )
+from headwater.health import HealthSample
 
 _numbers = itertools.count(1)
 
@@ -38,6 +39,7 @@ class Broadcast:
     playable: bool = False
     ingest_seconds: float = 0.0
     viewer_seconds: float = 0.0
+    health: tuple[HealthSample, ...] = ()
 
 
 @dataclass
@@ -61,6 +63,7 @@ class FakeBroadcasts:
             broadcast.ingest_seconds,
             broadcast.viewer_seconds,
             1,
+            broadcast.health,
         )
 
     def live_all(self) -> Sequence[LiveSnapshot]:

@@ -19,11 +19,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from headwater.control import ControlPlane, ControlSettings, history, listener
 from headwater.control.database import Database, DatabaseAway, open_database
 from headwater.control.listener import EventWriter
-from headwater.control.repository import accounts, event_log, livestreams, sessions
+from headwater.control.repository import accounts, event_log, health, livestreams, sessions
 from headwater.events import (
     Event,
     PublishRejected,
     SessionClosed,
+    SessionHealth,
     SessionInterrupted,
     SessionOpened,
     SessionPlayable,
@@ -31,6 +32,7 @@ from headwater.events import (
     SessionResumed,
     SessionWarning,
 )
+from headwater.health import HealthSample
 from tests.unit.control.postgres import Postgres, running_postgres
 from tests.unit.control.support import now_ms, open_api
 
@@ -368,3 +370,40 @@ class TestEventWriter:
         events.start()
         assert await events.settle(0)
         await events.close(1)
+
+
+def health_of(first: int, count: int) -> tuple[HealthSample, ...]:
+    return tuple(
+        HealthSample(T0 + 1000 * k, 3_000_000, 128_000, 30.0, 2000, 0, 0, 5, 1.5) for k in range(first, first + count)
+    )
+
+
+async def test_health_is_kept_in_order_and_once(database: Database) -> None:
+    livestream_id = await new_livestream(database)
+    opened = SessionOpened(livestream_id, "s", T0, "OBS", "192.0.2.1:1")
+    first, second = health_of(0, 10), health_of(10, 10)
+    await apply(
+        database,
+        SessionHealth(livestream_id, "unknown", first),
+        opened,
+        SessionHealth(livestream_id, "s", first),
+        SessionHealth(livestream_id, "s", first),
+        SessionHealth(livestream_id, "s", second),
+    )
+    async with database.read() as conn:
+        assert await health.samples_of(conn, "s", 0, 2**62) == [*first, *second]
+        assert await health.samples_of(conn, "s", T0 + 8000, T0 + 12_000) == [*first[8:], *second[:2]]
+        assert await health.samples_of(conn, "unknown", 0, 2**62) == []
+
+
+async def test_old_health_is_forgotten(database: Database) -> None:
+    livestream_id = await new_livestream(database)
+    late = health_of(31 * 86_400, 10)
+    await apply(
+        database,
+        SessionOpened(livestream_id, "s", T0, "OBS", "192.0.2.1:1"),
+        SessionHealth(livestream_id, "s", health_of(0, 10)),
+        SessionHealth(livestream_id, "s", late),
+    )
+    async with database.read() as conn:
+        assert await health.samples_of(conn, "s", 0, 2**62) == list(late)

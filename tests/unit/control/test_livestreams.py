@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headwater.control import PublishRefusedOf
-from headwater.events import PublishRejected
+from headwater.events import PublishRejected, SessionHealth
+from headwater.health import HealthSample
 from tests.unit.control.support import Api, now_ms
 
 
@@ -237,3 +238,28 @@ class TestList:
         own = (await any_api.call("GET", "/livestreams?exclude_meetings=true"))["data"]["livestreams"]
         assert {entry["name"] for entry in both} == {"own", "of-meeting"}
         assert [entry["name"] for entry in own] == ["own"]
+
+
+async def test_health_is_answered_stored_and_live_in_one(any_api: Api) -> None:
+    created = await any_api.create()
+    broadcast = await any_api.broadcasts.publish(created["stream_key"])
+    start = now_ms() // 1000 * 1000
+    samples = tuple(HealthSample(start + 1000 * k, 3_000_000, 1, 30.0, 8000, 0, 0, 5, 1.5) for k in range(20))
+    path = f"/livestreams/sessions/{broadcast.session_id}/health"
+    assert (await any_api.call("GET", path))["data"]["samples"] == []
+    any_api.plane.listen(SessionHealth(created["id"], broadcast.session_id, samples[:10]))
+    broadcast.health = samples[5:]
+    await any_api.plane.settle()
+    shown = (await any_api.call("GET", path))["data"]
+    assert shown["session_id"] == broadcast.session_id and shown["encoder"] == "obs-output 30.1"
+    assert len(shown["samples"]) == 20 and len({sample["at"] for sample in shown["samples"]}) == 20
+    assert shown["samples"][3]["video_bps"] == 3_000_000 and shown["samples"][3]["rtt_ms"] == 1.5
+    assert [warning["code"] for warning in shown["warnings"]] == ["KEYFRAMES_FAR_APART"]
+    window = f"?start_time={start // 1000 + 8}&end_time={start // 1000 + 12}"
+    assert len((await any_api.call("GET", path + window))["data"]["samples"]) == 4
+
+    any_api.broadcasts.close(created["id"])
+    await any_api.plane.settle()
+    assert len((await any_api.call("GET", path))["data"]["samples"]) == 10
+    response = await any_api.http.get(any_api.app + "/livestreams/sessions/none/health")
+    assert response.status_code == 404

@@ -15,11 +15,13 @@ from headwater.events import (
     Event,
     PublishRejected,
     SessionClosed,
+    SessionHealth,
     SessionInterrupted,
     SessionOpened,
     SessionPlayable,
     SessionProgress,
     SessionResumed,
+    SessionWarning,
 )
 from headwater.media.access_unit import AccessUnit
 from headwater.media.h264 import parse_avcc
@@ -70,6 +72,9 @@ class Keys:
 class FakePublisher:
     def __init__(self) -> None:
         self.closed: list[tuple[str, str]] = []
+
+    def round_trip_ms(self) -> float | None:
+        return 20.0
 
     def close(self, code: str, description: str) -> None:
         self.closed.append((code, description))
@@ -293,3 +298,48 @@ async def test_shutting_down_closes_every_session_and_admits_nobody(world: World
     assert len([e for e in world.events if isinstance(e, SessionPlayable)]) == 3
     with pytest.raises(PublishRefused, match="ERR_SHUTTING_DOWN"):
         await world.publish("d")
+
+
+async def test_health_is_sampled_every_second_and_handed_on(world: World) -> None:
+    publication, _ = await world.publish()
+    next_ms = 0
+    for _ in range(50):
+        next_ms = world.send(publication, 0.5, next_ms, gop=15)
+        world.livestreams._sessions["livestream-a"].tick(world.clock.ms)
+    handed = [event for event in world.events if isinstance(event, SessionHealth)]
+    assert [len(event.samples) for event in handed] == [10, 10]
+    for sample in (sample for event in handed for sample in event.samples):
+        assert sample.frame_rate == pytest.approx(30, abs=0.1) and sample.keyframe_interval_ms == 500
+        assert sample.video_bps == pytest.approx(30 * 9 * 8, rel=0.01) and sample.audio_bps == 0
+        assert (sample.dropped, sample.jumps, sample.late_ms, sample.rtt_ms) == (0, 0, 0, 20.0)
+    (live,) = world.livestreams.live_all()
+    assert live.health[: len(handed[0].samples)] == handed[0].samples and len(live.health) > 20
+
+
+async def test_trouble_is_in_the_samples_and_in_the_log_once(world: World) -> None:
+    publication, _ = await world.publish()
+    next_ms = 0
+    for k in range(100):
+        next_ms = world.send(publication, 0.5, next_ms, gop=15)
+        next_ms += 100  # three frames of eighteen never came
+        world.clock.ms += 100 + (30 if k < 50 else 0)  # and the upload is slower than the media for 25 s
+        world.livestreams._sessions["livestream-a"].tick(world.clock.ms)
+    samples = [sample for event in world.events if isinstance(event, SessionHealth) for sample in event.samples]
+    dropped, frames = sum(s.dropped for s in samples), sum(s.frame_rate for s in samples)
+    assert dropped / (dropped + frames) == pytest.approx(3 / 18, rel=0.2)
+    assert samples[-1].late_ms == pytest.approx(50 * 30, abs=150)
+    codes = [event.code for event in world.events if isinstance(event, SessionWarning)]
+    assert codes.count("FRAMES_MISSING") == 1 and codes.count("UPLOAD_TOO_SLOW") == 1
+
+
+async def test_a_session_that_ends_hands_on_its_last_samples_before(world: World) -> None:
+    publication, _ = await world.publish()
+    next_ms = world.send(publication, 2)
+    world.tick(0.25)
+    world.send(publication, 2, next_ms)
+    world.tick(0.25)
+    publication.end("gone", regular=True)
+    world.tick(11)
+    await world.settled()
+    kinds = [kind for kind in world.kinds() if kind in ("SessionHealth", "SessionClosed")]
+    assert kinds == ["SessionHealth", "SessionClosed"]

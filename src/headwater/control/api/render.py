@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from headwater import health
 from headwater.control.api.call import AnyCall
 from headwater.control.api.schemas import (
     ActiveSession,
     App,
+    HealthSample,
+    HealthWarning,
     Livestream,
     LivestreamWithSessions,
     PagedAnswer,
     Paging,
     Session,
     SessionDetails,
+    SessionHealth,
     StatusName,
 )
 from headwater.control.api.times import iso, iso_or_none
@@ -22,6 +26,9 @@ from headwater.control.repository.accounts import AppRow
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import SessionRow
 from headwater.events import LiveSnapshot
+
+HEALTH_SAMPLES = 3600
+"""Of one answer: an hour by the second; of a longer time each stands for some seconds. About 600 KB."""
 
 
 def status_of(call: AnyCall, row: LivestreamRow) -> StatusName:
@@ -124,6 +131,28 @@ def session_details(call: AnyCall, row: SessionRow) -> SessionDetails:
         stopped_time=iso_or_none(row.stopped_ms),
         updated_at=iso(row.updated_ms),
         viewer_seconds=round(row.viewer_seconds),
+    )
+
+
+def session_health(row: SessionRow, samples: list[health.HealthSample]) -> SessionHealth:
+    return SessionHealth(
+        session_id=row.id,
+        encoder=row.encoder,
+        warnings=[HealthWarning(entry.code, entry.message) for entry in health.advise(samples)],
+        samples=[
+            HealthSample(
+                at=iso(sample.at_ms),
+                video_bps=sample.video_bps,
+                audio_bps=sample.audio_bps,
+                frame_rate=sample.frame_rate,
+                keyframe_interval_ms=sample.keyframe_interval_ms,
+                dropped=sample.dropped,
+                jumps=sample.jumps,
+                late_ms=sample.late_ms,
+                rtt_ms=sample.rtt_ms,
+            )
+            for sample in health.thin(samples, HEALTH_SAMPLES)
+        ],
     )
 
 

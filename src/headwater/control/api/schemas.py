@@ -254,6 +254,36 @@ class NewKey(Struct):
     stream_key: str
 
 
+class HealthSample(Struct):
+    """One second of media, or some seconds where a long time was asked for: means of rates, the worst of delays."""
+
+    at: IsoTime
+    video_bps: int
+    audio_bps: int
+    frame_rate: float
+    keyframe_interval_ms: int
+    dropped: int
+    jumps: int
+    late_ms: int
+    rtt_ms: float | None
+
+
+class HealthWarning(Struct):
+    """A code that stays, and a sentence that says what to do."""
+
+    code: str
+    message: str
+
+
+class SessionHealth(Struct):
+    """How media arrived; `warnings` are those of the last 30 s of it."""
+
+    session_id: str
+    encoder: str
+    warnings: list[HealthWarning]
+    samples: list[HealthSample]
+
+
 class LogEntry(Struct):
     """One entry of a livestream's event log; `code` is empty where nothing went wrong."""
 

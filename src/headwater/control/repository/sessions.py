@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from headwater.analytics.days import Spell, milliseconds
 from headwater.control.repository import analytics
 from headwater.control.repository.rows import columns_of, many, one, page
-from headwater.control.tables import livestream_sessions
+from headwater.control.tables import livestream_sessions, session_health
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,7 @@ async def close(conn: AsyncConnection, row: SessionRow, stopped_ms: int, now_ms:
 
 async def delete(conn: AsyncConnection, session_id: str) -> None:
     """Delete a session that is in no analytics."""
+    await conn.execute(session_health.delete().where(session_health.c.session_id == session_id))
     await conn.execute(livestream_sessions.delete().where(_c.id == session_id))
 
 

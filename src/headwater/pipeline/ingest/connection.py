@@ -137,6 +137,9 @@ class RtmpConnection(asyncio.Protocol):
         else:
             self._refuse(code, description)
 
+    def round_trip_ms(self) -> float | None:
+        return self._pacer.round_trip_ms() if self._pacer is not None else None
+
     # called by the listener
 
     def tick(self, now: float) -> None:

@@ -39,6 +39,9 @@ class Publisher(Protocol):
     def close(self, code: str, description: str) -> None:
         """Tell the publisher why, in its protocol's words, and close; no `Publication.end` follows. Idempotent."""
 
+    def round_trip_ms(self) -> float | None:
+        """How long a packet takes to the publisher and back; None where that is not known."""
+
 
 class Publication(Protocol):
     """Where one publisher's media goes. Called in the event loop; never blocks.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 AHEAD_MS = 30
 """Reading at once begins this long before a part should be complete: encoders are about that punctual."""
@@ -26,6 +27,10 @@ BURST = 1.5
 
 MAX_MARK = 128 * 1024
 """Bytes: what one read may bring at most is then bounded, and of more there is enough work by itself."""
+
+
+_RTT_AT = 68
+"""Where `tcpi_rtt`, in microseconds, is in Linux's `tcp_info`."""
 
 
 class ReadPacer:
@@ -71,6 +76,14 @@ class ReadPacer:
             self._timer.cancel()
             self._timer = None
             self._set_mark(1)
+
+    def round_trip_ms(self) -> float | None:
+        """As the kernel has measured it; None where it does not tell."""
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT_AT + 4)
+        except (OSError, AttributeError):
+            return None
+        return int.from_bytes(info[_RTT_AT:], sys.byteorder) / 1000 if len(info) == _RTT_AT + 4 else None
 
     def close(self) -> None:
         """Let go of the socket, without closing it. Idempotent."""

@@ -100,19 +100,20 @@ class VideoClock(SourceClock):
 
     Attributes:
         frame: Nominal duration of a frame, in ticks, rounded.
+        missing: Frames that did not come: where the next one is later by a whole number of them.
     """
 
     __slots__ = (
         "_deltas", "_drift", "_drift_limit", "_even_raw", "_even_since", "_frames", "_irregular_at", "_last",
         "_nominal", "_started", "_tolerance",
-        "frame",
+        "frame", "missing",
     )  # fmt: skip
 
     def __init__(self, source_timescale: int, rate: Fraction) -> None:
         super().__init__(source_timescale, VIDEO_TIMESCALE)
         self._tolerance = self._fixed_ms(_QUANTISATION_MS)
         self._drift_limit = self._fixed_ms(_VIDEO_DRIFT_MS)
-        self._frames = 0
+        self._frames = self.missing = 0
         self._irregular_at = -_VARIABLE_FRAMES
         self._deltas: list[int] = []
         self._started = False
@@ -174,6 +175,9 @@ class VideoClock(SourceClock):
             self._deltas.clear()
         self._irregular_at = self._frames
         delta = raw - self._last
+        whole = (delta + (self._nominal >> 1)) // self._nominal
+        if whole > 1 and abs(delta - whole * self._nominal) <= self._tolerance:
+            self.missing += whole - 1
         # Repeated and backward times are pressed into half steps until the source is ahead again.
         self._last = max(raw, self._last + (self._nominal >> 1))
         self._drift = 0

@@ -50,6 +50,7 @@ class Lane:
         dated_ms: Wall time of the segment that began last.
         probe: Decode times that came before the start.
         cuts: Cuts that this track has not reached.
+        dropped: Units that did not come, or came twice.
     """
 
     is_video = False
@@ -59,7 +60,7 @@ class Lane:
         self.version = -1
         self.dirty = True
         self.present = True
-        self.source_time = self.delay = self.dated_ms = 0
+        self.source_time = self.delay = self.dated_ms = self.dropped = 0
         self.probe: list[int] = []
         self.cuts: deque[Cut] = deque()
         self.writer = TrackWriter(track.id, video=track.is_video, timescale=timescale, sequence=sequence, out=out)

@@ -30,6 +30,7 @@ from headwater.media.opus import packet_samples
 from headwater.media.parameter_sets import parameter_sets
 from headwater.media.track import Codec, Track, VideoConfig
 from headwater.pipeline.packager.clock import JUMP_MS, JUMPED, VIDEO_TIMESCALE, measured_rate
+from headwater.pipeline.packager.flow import Flow
 from headwater.pipeline.packager.lane import AudioLane, Cut, Lane, VideoLane
 from headwater.pipeline.packager.notices import Notices
 from headwater.pipeline.packager.plan import SegmentPlan
@@ -127,6 +128,29 @@ class Packager:
                 latest = max(latest, came)
                 due = min(due, came + lane.remaining / per_ms)
         return due - latest
+
+    def flows(self) -> list[Flow]:
+        """What has come of each track so far, for who samples it now and then."""
+        return [self._flow(lane) for lane in self._lanes.values()]
+
+    @property
+    def jumps(self) -> int:
+        """How often time stamps have jumped."""
+        counts = self._notices.counts
+        return counts["TIMESTAMP_JUMP"] + counts["TIMESTAMP_GAP"]
+
+    def _flow(self, lane: Lane) -> Flow:
+        per_ms = lane.writer.timescale / 1000
+        samples, size = lane.writer.taken
+        return Flow(
+            track_id=lane.track.id,
+            video=lane.is_video,
+            samples=samples,
+            size=size,
+            end_ms=lane.writer.end / per_ms,
+            gop_ms=lane.gop / per_ms if isinstance(lane, VideoLane) else 0.0,
+            dropped=lane.dropped + (lane.clock.missing if isinstance(lane, VideoLane) else 0),
+        )
 
     def discontinuity(self, now_ms: int) -> Several[Output]:
         """The publisher is gone: close what is open; what follows starts on a discontinuity."""
@@ -319,6 +343,7 @@ class Packager:
         lane.source_time = unit.dts
         if time < 0:
             if clock.started:
+                lane.dropped += 1
                 self._notices.warn("AUDIO_OVERLAP", "audio that lies before what was sent already is dropped", now_ms)
             return
         if lane.blocked:
@@ -334,6 +359,7 @@ class Packager:
 
     def _skip_audio(self, lane: AudioLane, time: int, now_ms: int) -> None:
         if lane.writer.segment_end >= 0:
+            lane.dropped += (time - lane.writer.end) // lane.clock.frame
             gap_ms = (time - lane.writer.end) * 1000 // lane.writer.timescale
             self._notices.warn("AUDIO_GAP", f"{gap_ms} ms of audio are missing", now_ms)
         lane.writer.skip_to(time)

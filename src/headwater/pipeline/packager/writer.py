@@ -49,13 +49,14 @@ class TrackWriter:
         closed: How many segments are complete.
         independent: The open part starts with a sync sample.
         opened_ms: When the open part's first sample came.
+        parts_size, parts_samples: Bytes and samples of all complete parts, without their headers.
         parameter_sets: Put in front of sync samples.
     """
 
     __slots__ = (
         "_bound", "_filled", "_index", "_least", "_out", "_payloads", "_row", "_sequence", "_start", "_table", "closed",
         "description_index", "end", "independent", "limit", "msn", "next_msn", "opened_ms", "parameter_sets",
-        "segment_end", "segment_start", "timescale", "track_id",
+        "parts_samples", "parts_size", "segment_end", "segment_start", "timescale", "track_id",
     )  # fmt: skip
 
     def __init__(self, track_id: int, *, video: bool, timescale: int, sequence: Sequence, out: list[Output]) -> None:
@@ -68,6 +69,7 @@ class TrackWriter:
         self._payloads: list[bytes] = []
         self._start = self._bound = self._index = self._filled = self._least = 0
         self.limit = self.end = self.segment_start = self.opened_ms = self.closed = self.msn = 0
+        self.parts_size = self.parts_samples = 0
         self.segment_end = -1
         self.next_msn: int | None = None
         self.description_index = 1
@@ -105,6 +107,12 @@ class TrackWriter:
     def part_remaining(self) -> int:
         """Until the open part, or the next one, is complete."""
         return self._bound - self.end if self._table else self.limit
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """Samples and their bytes, so far."""
+        open_samples = len(self._payloads)
+        return self.parts_samples + open_samples, self.parts_size + sum(map(len, self._payloads))
 
     def is_full(self, time: int, frame: int) -> bool:
         """A sample of this true time has no room in the open segment."""
@@ -187,6 +195,8 @@ class TrackWriter:
         )
         self._index += 1
         self._filled += self.end - start
+        self.parts_samples += len(self._payloads)
+        self.parts_size += sum(map(len, self._payloads))
         self._table = []
         self._payloads = []
 

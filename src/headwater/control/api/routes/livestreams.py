@@ -28,13 +28,17 @@ from headwater.control.api.schemas import (
     PagedAnswer,
     PageQuery,
     SessionDetails,
+    SessionHealth,
+    TimeRange,
     UpdateLivestream,
 )
-from headwater.control.api.times import check_range, iso, parse_time
+from headwater.control.api.times import FARTHEST_MS, check_range, iso, parse_time
 from headwater.control.api.validation import check_name
 from headwater.control.lifecycle import Happening, Status, follow
-from headwater.control.repository import event_log, livestreams, sessions
+from headwater.control.repository import event_log, health, livestreams, sessions
 from headwater.control.repository.livestreams import LivestreamRow
+from headwater.control.repository.sessions import SessionRow
+from headwater.health import HealthSample
 
 STOPPED = ("STOPPED_BY_API", "The broadcast was stopped through the API.")
 DISABLED = ("ERR_LIVESTREAM_DISABLED", "The livestream was disabled.")
@@ -117,6 +121,30 @@ async def session_details(call: Call[NoQuery, None]) -> Answer[SessionDetails]:
     if session is None:
         raise not_found("The livestream session")
     return Answer(render.session_details(call, session))
+
+
+async def session_health(call: Call[TimeRange, None]) -> Answer[SessionHealth]:
+    from_ms = parse_time("start_time", call.query.start_time)
+    to_ms = parse_time("end_time", call.query.end_time)
+    check_range(from_ms, to_ms)
+    await call.service.settled()
+    async with call.service.database.read() as conn:
+        session = await sessions.get(conn, call.app_id, call.path["session_id"])
+        if session is None:
+            raise not_found("The livestream session")
+        stored = await health.samples_of(conn, session.id, from_ms or 0, FARTHEST_MS if to_ms is None else to_ms)
+    return Answer(render.session_health(session, _with_newest(call, session, stored, from_ms or 0, to_ms)))
+
+
+def _with_newest(
+    call: AnyCall, session: SessionRow, stored: list[HealthSample], from_ms: int, to_ms: int | None
+) -> list[HealthSample]:
+    """An open session's last samples are not stored yet."""
+    live = call.service.broadcasts.live(session.livestream_id)
+    if live is None or live.session_id != session.id:
+        return stored
+    after_ms = max(from_ms - 1, stored[-1].at_ms if stored else 0)
+    return stored + [s for s in live.health if s.at_ms > after_ms and (to_ms is None or s.at_ms < to_ms)]
 
 
 async def update(call: Call[NoQuery, UpdateLivestream]) -> Answer[Livestream]:
@@ -242,6 +270,15 @@ OPERATIONS = [
         "Fetch livestream session details using livestream session ID",
         session_details,
         Answer[SessionDetails],
+    ),
+    Operation(
+        "get_session_health",
+        "GET",
+        _LIVESTREAMS + "/sessions/{session_id}/health",
+        "Fetch how a session's media arrived, second by second, with warnings in words",
+        session_health,
+        Answer[SessionHealth],
+        query=TimeRange,
     ),
     Operation(
         "get_livestream_session_for_livestream_id",
