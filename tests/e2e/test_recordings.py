@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -16,10 +17,12 @@ import pytest
 from headwater.client.models import Recording
 from tests.browser import chromium, watched
 from tests.browser import until as page_until
+from tests.e2e.beep_flash import offsets_ms
 from tests.e2e.support import api, card_command, create, decode_complaints, duration_s, played, running, until
 from tests.support import Server, require, running_server
 
 SECONDS = 12
+GOP_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +180,37 @@ class TestSeeking:
                 assert page.evaluate("v.currentTime") == pytest.approx(target, abs=0.05)
             page.evaluate("v.play()")
             page_until(page, f"v.currentTime > {SECONDS / 2 + 0.3}")
+            assert page.evaluate("v.error") is None
+
+
+class TestClip:
+    def test_by_the_command(self, server: Server, recording: Recording, tmp_path: Path) -> None:
+        """Decodes without a word, is as long as was asked for and a GOP at either end more, and seeks in Chromium."""
+        target = tmp_path / "clip.mp4"
+        command = [sys.executable, "-m", "headwater", "recordings", "clip", recording.id, "0:03", "7.5"]
+        command += ["--to", str(target), "--json", "--credentials", str(server.data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        clip = json.loads(done.stdout)
+        assert target.stat().st_size == clip["file_size"]
+        assert decode_complaints(target) == ""
+        assert 4.5 <= duration_s(str(target)) <= 4.5 + 2 * GOP_S + 0.1
+        assert clip["recording_duration"] == pytest.approx(duration_s(str(target)), abs=1)
+        offsets = offsets_ms(target)
+        assert len(offsets) >= 3 and all(abs(offset) < 40 for offset in offsets)
+        with chromium() as browser, watched(browser, server.http + "/") as found:
+            page = found.page
+            page.evaluate(
+                """url => { const video = document.createElement("video"); video.muted = true; video.src = url;
+                document.body.append(video); window.v = video; }""",
+                clip["download_url"],
+            )
+            page_until(page, "v.readyState >= 2")
+            for at in (3.0, 1.0):
+                page.evaluate("t => { v.currentTime = t; }", at)
+                page_until(page, "!v.seeking && v.readyState >= 2")
+            page.evaluate("v.play()")
+            page_until(page, "v.currentTime > 1.3")
             assert page.evaluate("v.error") is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PER_PAGE = 100
 CHUNK_BYTES = 1024 * 1024
+POLL_S = 0.5
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -133,6 +135,47 @@ def fetch(url: str, target: Path) -> None:
     except httpx.HTTPError as error:
         raise OperatorError(f"the download broke off, try again to go on: {error}") from error
     draft.replace(target)
+
+
+@app.command()
+def clip(
+    recording_id: Id,
+    start: Annotated[str, typer.Argument(metavar="START", help="Seconds from the beginning, or H:MM:SS.")],
+    end: Annotated[str, typer.Argument(metavar="END", help="The same.")],
+    to: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads annotations at run time
+        typer.Option("--to", metavar="FILE", help="Wait until it is made, and download it.", show_default=False),
+    ] = None,
+    credentials: Credentials = None,
+    as_json: Json = False,
+) -> None:
+    """Cut a clip out of a recording: whole groups of pictures around what is asked for, nothing is encoded anew."""
+    with client(credentials) as headwater:
+        made = headwater.create_clip(recording_id, start=seconds(start), end=seconds(end))
+        if to is not None:
+            while made.status == "UPLOADING":
+                time.sleep(POLL_S)
+                made = headwater.get_one_recording(made.id)
+            if made.download_url is None:
+                raise OperatorError(f"the clip could not be made: {made.err_message}")
+            fetch(made.download_url, to)
+    if as_json:
+        print_json(as_dict(made))
+    else:
+        print_fields(as_dict(made))
+
+
+def seconds(text: str) -> float:
+    """`90`, `1:30` or `0:01:30.5`."""
+    try:
+        total = 0.0
+        for part in text.split(":"):
+            total = total * 60 + float(part)
+    except ValueError:
+        total = -1.0
+    if not 0 <= total < float("inf"):
+        raise typer.BadParameter(f"{text!r} is no time: use seconds, or H:MM:SS")
+    return total
 
 
 @app.command()

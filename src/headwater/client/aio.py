@@ -352,6 +352,17 @@ class AsyncHeadwater:
         """Pause, resume or stop a running recording."""
         return await self._send(self._requests.pause_resume_stop_recording(recording_id, action))
 
+    async def create_clip(
+        self, recording_id: str, *, start: float, end: float, file_name_prefix: str | None = None
+    ) -> Recording:
+        """Cut a clip out of a recording, in seconds from its beginning; it is a recording of its own, made soon."""
+        request = self._requests.create_clip(recording_id, start=start, end=end, file_name_prefix=file_name_prefix)
+        return await self._send(request)
+
+    async def list_clips(self, recording_id: str) -> list[Recording]:
+        """Fetch the clips of a recording, the newest first."""
+        return await self._send(self._requests.list_clips(recording_id))
+
     async def delete_recording(self, recording_id: str) -> Message:
         """Delete a recording's file; what it was stays in the list and in the analytics."""
         return await self._send(self._requests.delete_recording(recording_id))

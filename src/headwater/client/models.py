@@ -260,6 +260,9 @@ class Recording(Struct, frozen=True):
     playback_url: str | None = None
     expired: bool = False
     err_message: str | None = None
+    clip_of: str | None = None
+    clip_start: float | None = None
+    clip_end: float | None = None
 
 
 class Meeting(Struct, frozen=True):

@@ -264,6 +264,15 @@ class Requests:
     def pause_resume_stop_recording(self, recording_id: str, action: str) -> Request[models.Recording]:
         return Request("PUT", self._recording(recording_id), models.Recording, body={"action": action})
 
+    def create_clip(
+        self, recording_id: str, *, start: float, end: float, file_name_prefix: str | None
+    ) -> Request[models.Recording]:
+        body = {"start": start, "end": end, "file_name_prefix": file_name_prefix}
+        return Request("POST", f"{self._recording(recording_id)}/clips", models.Recording, body=body)
+
+    def list_clips(self, recording_id: str) -> Request[list[models.Recording]]:
+        return Request("GET", f"{self._recording(recording_id)}/clips", list[models.Recording])
+
     def delete_recording(self, recording_id: str) -> Request[models.Message]:
         return Request("DELETE", self._recording(recording_id), models.Message)
 

@@ -345,6 +345,17 @@ class Headwater:
         """Pause, resume or stop a running recording."""
         return self._send(self._requests.pause_resume_stop_recording(recording_id, action))
 
+    def create_clip(
+        self, recording_id: str, *, start: float, end: float, file_name_prefix: str | None = None
+    ) -> Recording:
+        """Cut a clip out of a recording, in seconds from its beginning; it is a recording of its own, made soon."""
+        request = self._requests.create_clip(recording_id, start=start, end=end, file_name_prefix=file_name_prefix)
+        return self._send(request)
+
+    def list_clips(self, recording_id: str) -> list[Recording]:
+        """Fetch the clips of a recording, the newest first."""
+        return self._send(self._requests.list_clips(recording_id))
+
     def delete_recording(self, recording_id: str) -> Message:
         """Delete a recording's file; what it was stays in the list and in the analytics."""
         return self._send(self._requests.delete_recording(recording_id))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from headwater.control.repository.recordings import RecordingRow
+
 
 class Named(Protocol):
     """A recording as its files are found."""
@@ -29,6 +31,13 @@ class Files(Protocol):
         Whoever reads one at that moment reads it to its end. What cannot be deleted is logged.
         """
 
+    async def clip(self, clip: RecordingRow, source: RecordingRow) -> None:
+        """Have a clip made of a recording that is there; what comes of it is told as of every recording.
+
+        Raises:
+            LimitReached: too many wait.
+        """
+
 
 class NoFiles:
     """Nothing is kept: an API without a pipeline."""
@@ -37,4 +46,7 @@ class NoFiles:
         return 0
 
     async def remove(self, recordings: Sequence[Named]) -> None:
+        return None
+
+    async def clip(self, clip: RecordingRow, source: RecordingRow) -> None:
         return None

@@ -119,7 +119,8 @@ async def _ready(conn: AsyncConnection, event: RecordingReady) -> None:
         stopped_ms=row.stopped_ms if row.stopped_ms is not None else max(event.end_ms, row.invoked_ms),
         stop_reason=row.stop_reason or event.reason,
     )
-    await _log(conn, row, "recorded", f"The recording is ready: {event.path}", event.at_ms)
+    kind, what = ("recorded", "recording") if row.clip_of is None else ("clipped", "clip")
+    await _log(conn, row, kind, f"The {what} is ready: {event.path}", event.at_ms)
 
 
 async def fail(conn: AsyncConnection, row: RecordingRow, error: str, at_ms: int) -> None:

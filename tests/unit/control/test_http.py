@@ -189,7 +189,8 @@ class TestCrossing:
         before = (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"]
         ours, theirs = any_api.credentials, {"account_id": account_id, "app_id": app_id}
         for operation in OPERATIONS:
-            given = {"name": "x", "disabled": True, "action": "stop", "livestream_id": created["id"]}
+            given = {"name": "x", "disabled": True, "action": "stop", "start": 0, "end": 1}
+            given["livestream_id"] = created["id"]
             body = {"json": given} if operation.body is not None else {}
             headers = {"Authorization": f"Bearer {secret}"}
             our_path = operation.path.format(account_id=ours.account_id, app_id=ours.app_id, **ids)
@@ -243,7 +244,7 @@ class TestCrossing:
                 continue
             if (operation.method, path.removeprefix(second)) == ("GET", "/recordings"):
                 continue
-            given = {"action": "stop", "livestream_id": created["id"]}
+            given = {"action": "stop", "livestream_id": created["id"], "start": 0, "end": 1}
             body = {"json": given} if operation.body is not None else {}
             refused(await any_api.http.request(operation.method, path, **body), 404)
         totals = (await any_api.http.get(second + "/analytics/livestreams/overall")).json()["data"]

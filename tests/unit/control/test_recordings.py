@@ -238,6 +238,52 @@ class TestDelete:
         refused(await any_api.http.delete(any_api.app + f"/recordings/{recording}"), 409)
 
 
+class TestClips:
+    async def test_a_clip_is_a_recording_of_its_own(self, any_api: Api) -> None:
+        recording = await recorded(any_api)
+        response = await any_api.http.post(
+            any_api.app + f"/recordings/{recording}/clips", json={"start": 1.5, "end": 20}
+        )
+        assert response.status_code == 201
+        clip = response.json()["data"]
+        assert (clip["status"], clip["clip_of"], clip["clip_start"], clip["clip_end"]) == (
+            "UPLOADING",
+            recording,
+            1.5,
+            20,
+        )
+        assert clip["output_file_name"].startswith("clip-show_")
+        refused(await any_api.http.delete(any_api.app + f"/recordings/{recording}"), 409)
+        path = f"recordings/{clip['id']}-part.mp4"
+        ids = (clip["livestream_id"], clip["session_id"], now_ms(), clip["id"])
+        any_api.plane.listen(RecordingReady(*ids, path, 99, 19.0, now_ms(), "API_CALL"))
+        (listed,) = (await any_api.call("GET", f"/recordings/{recording}/clips"))["data"]
+        assert (listed["id"], listed["status"], listed["file_size"]) == (clip["id"], "UPLOADED", 99)
+        assert listed["download_url"] is not None and listed["playback_url"] is None
+        assert [row["id"] for row in (await any_api.call("GET", "/recordings"))["data"]] == [recording]
+        livestream = (await any_api.call("GET", f"/livestreams/{clip['livestream_id']}"))["data"]["livestream"]
+        playback = await any_api.plane.playbacks.playback(livestream["playback_url"].split("/")[-3])
+        assert playback is not None and playback.recording == f"recordings/{recording}.mp4"
+        await any_api.call("DELETE", f"/recordings/{clip['id']}")
+        assert (await any_api.call("GET", f"/recordings/{recording}/clips"))["data"] == []
+
+    @pytest.mark.parametrize("body", [{"start": 2, "end": 2}, {"start": -1, "end": 2}, {"start": 62, "end": 70}, {}])
+    async def test_what_is_no_clip(self, api: Api, body: dict[str, Any]) -> None:
+        recording = await recorded(api)
+        refused(await api.http.post(api.app + f"/recordings/{recording}/clips", json=body), 400)
+
+    async def test_only_of_what_is_there_and_only_so_many(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("headwater.control.api.routes.recordings.CLIPS_LIMIT", 1)
+        running = begin(api, await publish(api))
+        body = {"start": 0, "end": 1}
+        refused(await api.http.post(api.app + f"/recordings/{running}/clips", json=body), 409)
+        recording = await recorded(api)
+        clip = (await api.call("POST", f"/recordings/{recording}/clips", json=body))["data"]["id"]
+        refused(await api.http.post(api.app + f"/recordings/{recording}/clips", json=body), 409)
+        refused(await api.http.post(api.app + f"/recordings/{clip}/clips", json=body), 409)
+        refused(await api.http.delete(api.app + f"/recordings/{clip}"), 409)
+
+
 class TestSwitches:
     @pytest.mark.parametrize(
         ("server", "app", "livestream", "expected"),

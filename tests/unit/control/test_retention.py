@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from headwater.control.files import Named
+from headwater.control.files import Named, NoFiles
 from headwater.control.retention import DAY_MS, RecordingSettings, Retention
 from tests.unit.control.support import Api, now_ms
 from tests.unit.control.test_recordings import begin, publish, recorded, shown
 
 
-class Disk:
+class Disk(NoFiles):
     def __init__(self) -> None:
         self.removed: list[str] = []
 
@@ -64,6 +64,12 @@ class TestRetention:
         assert await retention(any_api, disk, keep_days=2).sweep(now_ms() + DAY_MS) == 0
         assert await retention(any_api, disk, keep_days=2).sweep(now_ms() + 3 * DAY_MS) == 3
         assert await there(any_api) == {running}
+
+    async def test_not_what_a_clip_is_made_of(self, any_api: Api) -> None:
+        recording = await recorded(any_api)
+        await any_api.call("POST", f"/recordings/{recording}/clips", json={"start": 0, "end": 1})
+        disk = Disk()
+        assert await retention(any_api, disk, keep_bytes=1, keep_days=1).sweep(now_ms() + 3 * DAY_MS) == 0
 
     async def test_more_than_one_batch(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("headwater.control.retention.BATCH", 1)

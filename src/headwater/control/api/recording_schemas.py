@@ -38,6 +38,17 @@ class SteerRecording(Struct):
     action: Literal["stop", "pause", "resume"]
 
 
+Seconds = Annotated[float, Meta(ge=0, le=1_000_000, description="From the beginning of the recording.")]
+
+
+class CreateClip(Struct):
+    """The clip begins with the last sync sample at or before `start`, and ends before the first at or after `end`."""
+
+    start: Seconds
+    end: Seconds
+    file_name_prefix: Prefix | UnsetType | None = UNSET
+
+
 class ListRecordings(Struct):
     page_no: PageNo = 1
     per_page: PerPage = PER_PAGE_DEFAULT
@@ -87,6 +98,9 @@ class Recording(Struct, omit_defaults=True):
     stopped_time: IsoTime | None
     expired: bool
     err_message: str | None
+    clip_of: str | UnsetType = UNSET
+    clip_start: float | UnsetType = UNSET
+    clip_end: float | UnsetType = UNSET
     recording_duration: int | UnsetType = UNSET
     start_reason: StartReason | UnsetType = UNSET
     stop_reason: StopReason | UnsetType = UNSET

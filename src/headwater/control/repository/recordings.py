@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.repository.rows import columns_of, contains, many, one, page
@@ -223,6 +223,9 @@ async def oldest(conn: AsyncConnection, node: str, *, before_ms: int | None, lim
     """
     query = select(*_COLUMNS).where(_c.node == node, _c.status == RecordingStatus.UPLOADED.value)
     query = query.where(_c.path.is_not(None), _c.removed_ms.is_(None))
+    clips = recordings.alias("clips")
+    made_of_it = exists().where(clips.c.clip_of == _c.id, clips.c.status == RecordingStatus.UPLOADING.value)
+    query = query.where(~made_of_it)
     if before_ms is not None:
         query = query.where(_c.stopped_ms < before_ms)
     return many(RecordingRow, (await conn.execute(query.order_by(_c.stopped_ms, _c.id).limit(limit))).all())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +16,7 @@ from headwater.control.api.operations import APP, Operation
 from headwater.control.api.recording_schemas import (
     STATUSES,
     Caller,
+    CreateClip,
     ListRecordings,
     Recording,
     StartReason,
@@ -22,7 +25,7 @@ from headwater.control.api.recording_schemas import (
     StopReason,
 )
 from headwater.control.api.routes.meetings import shown as shown_meeting
-from headwater.control.api.schemas import Answer, Message, NoQuery, Page
+from headwater.control.api.schemas import Answer, ListAnswer, Message, NoQuery, Page
 from headwater.control.api.times import check_range, iso, iso_or_none, parse_time
 from headwater.control.api.validation import check_name, check_text
 from headwater.control.ids import new_uuid
@@ -31,6 +34,14 @@ from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.meetings import MeetingRow
 from headwater.control.repository.recordings import RUNNING, RecordingRow, RecordingStatus
 from headwater.errors import LimitReached
+
+T = TypeVar("T")
+
+CLIPS_LIMIT = 100
+"""Clips of one recording that are there or being made."""
+
+CLIP_SECONDS_LIMIT = 6 * 3600
+"""How long a clip may be: longer ones are recordings of their own."""
 
 NOT_FOR_LIVESTREAMS = (
     "audio_config",
@@ -198,12 +209,66 @@ async def delete(call: Call[NoQuery, None]) -> Answer[Message]:
         row = await _get(conn, call, lock=True)
         if row.status in (*RUNNING, RecordingStatus.UPLOADING):
             raise ApiError(409, f"The recording is {row.status}: stop it first")
+        clips = await recordings.clips_of(conn, row.id)
+        if any(clip.status == RecordingStatus.UPLOADING for clip in clips):
+            raise ApiError(409, "A clip is being made of the recording: try again when it is done")
         if row.is_there:
             await recordings.update(conn, row.id, call.now_ms, removed_ms=call.now_ms)
     if row.is_there:
         call.service.changed()
         await call.service.files.remove([row])
     return Answer(Message("Deleted the recording"))
+
+
+async def create_clip(call: Call[NoQuery, CreateClip]) -> Answer[Recording]:
+    body = call.body
+    check_name(body.file_name_prefix or "")
+    if not 0 < body.end - body.start <= CLIP_SECONDS_LIMIT:
+        raise ApiError(400, f"end: it has to lie after start, by {CLIP_SECONDS_LIMIT} seconds at most")
+    await call.service.settled()
+    async with call.service.database.write() as conn:
+        source = await _get(conn, call, lock=True)
+        if source.status != RecordingStatus.UPLOADED or not source.is_there or source.clip_of is not None:
+            raise ApiError(409, "Clips are made of whole recordings that are there")
+        if source.seconds is not None and body.start >= source.seconds:
+            raise ApiError(400, f"start: the recording is {source.seconds:.1f} seconds long")
+        clips = [clip for clip in await recordings.clips_of(conn, source.id) if _counts(clip)]
+        if len(clips) >= CLIPS_LIMIT:
+            raise ApiError(409, f"The recording has {CLIPS_LIMIT} clips: delete one first")
+        owner = (await _owners(conn, [source]))[source.livestream_id]
+        reason, prefix = recording_history.BY_CALL, body.file_name_prefix or "clip-"
+        begin_ms = (source.started_ms or source.invoked_ms) + round(body.start * 1000)
+        clip = replace(
+            recording_history.new_row(owner, new_uuid(), source.session_id, source.node, reason, call.now_ms),
+            file_name=recording_history.file_name(owner, begin_ms, prefix),
+            clip_of=source.id,
+            clip_start=body.start,
+            clip_end=body.end,
+            stop_reason=reason,
+        )
+        await recordings.insert(conn, clip)
+        clip = await recordings.change(conn, clip, RecordingStatus.UPLOADING, call.now_ms, started_ms=begin_ms)
+    try:
+        await call.service.files.clip(clip, source)
+    except LimitReached as error:
+        async with call.service.database.write() as conn:
+            await recordings.delete(conn, clip.id)
+        raise ApiError(429, str(error), {"Retry-After": "30"}) from error
+    async with call.service.database.read() as conn:
+        return Answer(await _shown_in_full(conn, call, clip))
+
+
+def _counts(clip: RecordingRow) -> bool:
+    return clip.is_there or clip.status == RecordingStatus.UPLOADING
+
+
+async def list_clips(call: Call[NoQuery, None]) -> ListAnswer[Recording]:
+    await call.service.settled()
+    async with call.service.database.read() as conn:
+        source = await _get(conn, call)
+        clips = await recordings.clips_of(conn, source.id)
+        owner = (await _owners(conn, [source]))[source.livestream_id]
+    return ListAnswer([shown(call, clip, owner) for clip in clips if _counts(clip)])
 
 
 def shown(call: AnyCall, row: RecordingRow, livestream: LivestreamRow) -> Recording:
@@ -213,7 +278,8 @@ def shown(call: AnyCall, row: RecordingRow, livestream: LivestreamRow) -> Record
         base = call.service.urls.base(call.scheme, call.host)
         expires_ms = (call.now_ms + call.service.link_ms) // 1000 * 1000
         download_url, expiry = base + call.service.links.path(row, expires_ms), iso(expires_ms)
-        playback_url = call.service.urls.session(livestream.playback_id, row.session_id, call.scheme, call.host)
+        if row.clip_of is None:
+            playback_url = call.service.urls.session(livestream.playback_id, row.session_id, call.scheme, call.host)
     return Recording(
         id=row.id,
         audio_download_url=None,
@@ -230,8 +296,15 @@ def shown(call: AnyCall, row: RecordingRow, livestream: LivestreamRow) -> Record
         stopped_time=iso_or_none(row.stopped_ms),
         expired=row.removed_ms is not None,
         err_message=row.err_message,
+        clip_of=_given(row.clip_of),
+        clip_start=_given(row.clip_start),
+        clip_end=_given(row.clip_end),
         recording_duration=msgspec.UNSET if row.seconds is None else round(row.seconds),
     )
+
+
+def _given(value: T | None) -> T | msgspec.UnsetType:
+    return msgspec.UNSET if value is None else value
 
 
 async def _shown_in_full(conn: AsyncConnection, call: AnyCall, row: RecordingRow) -> Recording:
@@ -308,6 +381,28 @@ OPERATIONS = [
         permission="admin",
         body=SteerRecording,
         body_required=True,
+        tag="Recordings",
+    ),
+    Operation(
+        "create_clip",
+        "POST",
+        _RECORDING + "/clips",
+        "Cut a clip out of a recording; it is a recording of its own",
+        create_clip,
+        Answer[Recording],
+        permission="admin",
+        body=CreateClip,
+        body_required=True,
+        status=201,
+        tag="Recordings",
+    ),
+    Operation(
+        "list_clips",
+        "GET",
+        _RECORDING + "/clips",
+        "Fetch the clips of a recording",
+        list_clips,
+        ListAnswer[Recording],
         tag="Recordings",
     ),
     Operation(
