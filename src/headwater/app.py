@@ -165,6 +165,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             maker=maker,
         )
         recordings = Recordings(plane, origin, maker, server.data)
+        drain.later("the recordings' pictures", recordings.stop)
         await recordings.resume()
         plane.attach(livestreams, recordings)
 

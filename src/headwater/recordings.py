@@ -17,6 +17,7 @@ from headwater.pipeline.maker import Maker, Order
 from headwater.pipeline.origin import Origin
 from headwater.pipeline.recorder import delete, load, recover
 from headwater.pipeline.recorder.recording import Recording
+from headwater.pipeline.recorder.sprite import SpriteMaker
 
 log = logging.getLogger("headwater")
 
@@ -31,11 +32,20 @@ class Recordings:
         self._origin = origin
         self._maker = maker
         self._data = data
+        self._sprites = SpriteMaker()
 
     async def find(self, recording_id: str, expires: str, signature: str) -> tuple[Path, str] | None:
         """What a link leads to; see `web.downloads.Downloads`."""
         found = await self._plane.links.find(recording_id, expires, signature, time.time_ns() // 1_000_000)
         return None if found is None else (self._data / found.path, found.file_name)
+
+    async def sprite(self, recording: Path, name: str) -> Path | None:
+        """A recording's pictures; see `web.downloads.Downloads`."""
+        try:
+            return await self._sprites.get(recording, name)
+        except HeadwaterError as error:
+            log.warning("no pictures of %s: %s", recording.name, error)
+            return None
 
     async def size(self, recording: Named) -> int:
         """Bytes of a recording's file; 0 where there is none."""
@@ -72,6 +82,10 @@ class Recordings:
                 reason="API_CALL",
             )
         )
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._sprites.stop()
 
     async def resume(self) -> None:
         """Go on with what the last run of this server left undone; sessions have been recovered before."""

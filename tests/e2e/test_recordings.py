@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,9 +12,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urljoin
 
 import httpx
 import pytest
+from PIL import Image
 
 from headwater.client.models import Recording
 from tests.browser import chromium, watched
@@ -181,6 +185,32 @@ class TestSeeking:
             page.evaluate("v.play()")
             page_until(page, f"v.currentTime > {SECONDS / 2 + 0.3}")
             assert page.evaluate("v.error") is None
+
+
+class TestSprite:
+    def test_pictures_and_their_index(self, server: Server, recording: Recording) -> None:
+        """The pictures differ, as the card's do; Chromium reads both."""
+        assert recording.sprite_url is not None
+        with httpx.Client(timeout=60) as http:
+            index = http.get(recording.sprite_url)
+            assert (index.status_code, index.headers["content-type"]) == (200, "text/vtt; charset=utf-8")
+            cues = re.findall(r"sprite\.jpg#xywh=(\d+),(\d+),(\d+),(\d+)", index.text)
+            assert SECONDS / GOP_S - 1 <= len(cues) <= SECONDS / GOP_S + 2
+            picture = http.get(urljoin(recording.sprite_url, "sprite.jpg"))
+        assert picture.headers["content-type"] == "image/jpeg"
+        sheet = Image.open(io.BytesIO(picture.content))
+        tiles = []
+        for x, y, width, height in (map(int, cue) for cue in cues):
+            assert x + width <= sheet.width and y + height <= sheet.height and (width, height) == (160, 90)
+            tiles.append(sheet.crop((x, y, x + width, y + height)).tobytes())
+        assert len(set(tiles)) == len(tiles)
+        with chromium() as browser, watched(browser, server.http + "/") as found:
+            count = """async url => { const video = document.createElement("video");
+                const track = document.createElement("track"); track.kind = "metadata"; track.src = url;
+                video.append(track); track.track.mode = "hidden"; document.body.append(video);
+                return await new Promise((done, no) => { track.onload = () => done(track.track.cues.length);
+                track.onerror = no; }); }"""
+            assert found.page.evaluate(count, recording.sprite_url) == len(cues)
 
 
 class TestClip:

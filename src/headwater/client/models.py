@@ -241,6 +241,7 @@ class Recording(Struct, frozen=True):
     Attributes:
         download_url: Until `download_url_expiry`; None where there is no file (yet, or any more).
         playback_url: Where it plays as HLS.
+        sprite_url: WebVTT that leads to its pictures, made when it is first asked for.
         expired: Its file has been removed.
         recording_duration: Seconds.
     """
@@ -258,6 +259,7 @@ class Recording(Struct, frozen=True):
     download_url: str | None = None
     download_url_expiry: datetime | None = None
     playback_url: str | None = None
+    sprite_url: str | None = None
     expired: bool = False
     err_message: str | None = None
     clip_of: str | None = None

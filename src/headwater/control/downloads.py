@@ -51,8 +51,12 @@ class Links:
 
     def path(self, row: RecordingRow, expires_ms: int) -> str:
         """The link's path on this server, valid until `expires_ms`, rounded down to a second."""
+        return f"{self.folder(row, expires_ms)}/{quote(row.file_name)}"
+
+    def folder(self, row: RecordingRow, expires_ms: int) -> str:
+        """The same without the file's name: its pictures are `sprite.jpg` and `sprite.vtt` there."""
         expires = str(expires_ms // 1000)
-        return f"{DOWNLOAD_PATH}/{row.id}/{expires}/{self._signature(row.id, expires)}/{quote(row.file_name)}"
+        return f"{DOWNLOAD_PATH}/{row.id}/{expires}/{self._signature(row.id, expires)}"
 
     async def find(self, recording_id: str, expires: str, signature: str, now_ms: int) -> Download | None:
         """What a link leads to; None where it was not made here, has expired, or what it led to is gone."""

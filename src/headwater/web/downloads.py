@@ -32,11 +32,18 @@ READ_THREADS = 2
 """A disk that is slow for downloads must not take the threads of live playback."""
 
 
+SPRITES = {"sprite.jpg": "image/jpeg", "sprite.vtt": "text/vtt; charset=utf-8"}
+"""Names under which a link leads to a recording's pictures in place of itself."""
+
+
 class Downloads(Protocol):
     """Which links lead somewhere."""
 
     async def find(self, recording_id: str, expires: str, signature: str) -> tuple[Path, str] | None:
         """File and name to save it as, or None: the link is none of ours, has expired, or what it led to is gone."""
+
+    async def sprite(self, recording: Path, name: str) -> Path | None:
+        """A recording's pictures (`sprite.jpg`) or their index (`sprite.vtt`), or None: there are none."""
 
 
 def download_routes(downloads: Downloads) -> list[BaseRoute]:
@@ -48,13 +55,20 @@ def download_routes(downloads: Downloads) -> list[BaseRoute]:
         found = await downloads.find(*(request.path_params[name] for name in ("recording_id", "expires", "signature")))
         if found is None:
             return gone()
+        path, file_name = found
+        kind = SPRITES.get(request.path_params["file_name"])
+        if kind is not None:
+            sprite = await downloads.sprite(path, request.path_params["file_name"])
+            if sprite is None:
+                return gone()
+            path, file_name = sprite, ""
         if room.locked():
             return PlainTextResponse("Too many downloads at once.\n", 503, {"retry-after": "10"})
         try:
-            fd = await asyncio.get_running_loop().run_in_executor(threads, _open, found[0])
+            fd = await asyncio.get_running_loop().run_in_executor(threads, _open, path)
         except OSError:
             return gone()
-        return answer(request, _File(fd, threads, room), found[1])
+        return answer(request, _File(fd, threads, room), file_name, kind or "video/mp4")
 
     return [Route("/recordings/{recording_id}/{expires}/{signature}/{file_name}", download)]
 
@@ -88,15 +102,19 @@ class _File:
         os.close(self._fd)
 
 
-def answer(request: Request, file: _File, file_name: str) -> Response:
-    """The whole file, a range of it (RFC 9110, 14), or why not; closes the file when it is done."""
+def answer(request: Request, file: _File, file_name: str, kind: str) -> Response:
+    """The whole file, a range of it (RFC 9110, 14), or why not; closes the file when it is done.
+
+    Args:
+        file_name: What it is to be saved as; empty: it is to be shown.
+    """
     headers = {
         "accept-ranges": "bytes",
         "access-control-allow-origin": "*",
         "access-control-expose-headers": "Content-Length, Content-Range, ETag",
         "cache-control": "private, no-cache",
-        "content-disposition": f"attachment; filename*=utf-8''{quote(file_name, safe='')}",
-        "content-type": "video/mp4",
+        "content-disposition": f"attachment; filename*=utf-8''{quote(file_name, safe='')}" if file_name else "inline",
+        "content-type": kind,
         "etag": file.etag,
         "last-modified": file.modified,
         "referrer-policy": "no-referrer",  # the link is all that it takes

@@ -80,7 +80,8 @@ class StopReason(Struct, omit_defaults=True):
 
 
 class Recording(Struct, omit_defaults=True):
-    """A recording; ours are `livestream_id`, `playback_url` (HLS, while it is there), `expired` (the file has been
+    """A recording; ours are `livestream_id`, `playback_url` (HLS, while it is there), `sprite_url`
+    (WebVTT of its pictures), `expired` (the file has been
     removed) and `err_message`."""
 
     id: str
@@ -93,6 +94,7 @@ class Recording(Struct, omit_defaults=True):
     output_file_name: str
     playback_url: str | None
     session_id: str
+    sprite_url: str | None
     started_time: IsoTime | None
     status: RecordingStatusName
     stopped_time: IsoTime | None

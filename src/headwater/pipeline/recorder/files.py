@@ -8,6 +8,8 @@ from pathlib import Path
 
 from headwater.errors import LimitReached, OperatorError
 
+SPRITES = ("sprite.jpg", "sprite.vtt")  # its pictures, beside it
+
 # One read is one segment: 10 s at 50 Mbit/s. A longer one is a mistake, and would be that much memory.
 MAX_READ_BYTES = 64 * 1024 * 1024
 
@@ -59,5 +61,7 @@ def delete(path: Path) -> None:
     try:
         index_path(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+        for name in SPRITES:
+            path.with_name(f"{path.name}.{name}").unlink(missing_ok=True)
     except OSError as error:
         raise OperatorError(f"{path.name} cannot be deleted: {error.strerror}") from error

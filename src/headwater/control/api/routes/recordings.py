@@ -273,11 +273,12 @@ async def list_clips(call: Call[NoQuery, None]) -> ListAnswer[Recording]:
 
 def shown(call: AnyCall, row: RecordingRow, livestream: LivestreamRow) -> Recording:
     """A recording as a list has it."""
-    download_url = expiry = playback_url = None
+    download_url = expiry = playback_url = sprite_url = None
     if row.is_there and row.status == RecordingStatus.UPLOADED:
         base = call.service.urls.base(call.scheme, call.host)
         expires_ms = (call.now_ms + call.service.link_ms) // 1000 * 1000
         download_url, expiry = base + call.service.links.path(row, expires_ms), iso(expires_ms)
+        sprite_url = f"{base}{call.service.links.folder(row, expires_ms)}/sprite.vtt"
         if row.clip_of is None:
             playback_url = call.service.urls.session(livestream.playback_id, row.session_id, call.scheme, call.host)
     return Recording(
@@ -291,6 +292,7 @@ def shown(call: AnyCall, row: RecordingRow, livestream: LivestreamRow) -> Record
         output_file_name=row.file_name,
         playback_url=playback_url,
         session_id=row.session_id,
+        sprite_url=sprite_url,
         started_time=iso_or_none(row.started_ms),
         status=RecordingStatus(row.status).value,
         stopped_time=iso_or_none(row.stopped_ms),
