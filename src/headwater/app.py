@@ -43,7 +43,9 @@ from headwater.pipeline.ingest import RtmpIngest
 from headwater.pipeline.livestream import Grant, Livestreams, Storage
 from headwater.pipeline.maker import Maker
 from headwater.pipeline.origin import HttpServer, Origin
+from headwater.pipeline.origin.checkpoints import Checkpoints
 from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.origin.reports import report_routes
 from headwater.pipeline.origin.thumbnail import Thumbnailer
 from headwater.pipeline.recorder import DiskWriter, recover
 from headwater.pipeline.recorder.recording import Recording
@@ -152,7 +154,15 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         thumbnails = Thumbnailer()
         drain.later("the thumbnail process", thumbnails.stop)
         directory = PipelineDirectory(plane.playbacks)
-        origin = Origin(directory, settings.origin, data_dir=server.data, thumbnail=thumbnails.jpeg)
+        origin = Origin(
+            directory,
+            settings.origin,
+            data_dir=server.data,
+            thumbnail=thumbnails.jpeg,
+            experience=settings.experience,
+        )
+        checkpoints = Checkpoints(origin, plane.listen)
+        drain.later("how viewers fare", checkpoints.stop)
         maker = Maker(server.data, plane.listen)
         drain.later("the maker of clips", maker.stop)
         livestreams = Livestreams(
@@ -174,6 +184,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
                 Mount(API_PATH, telemetry.traced(plane.api)),
                 *telemetry.probes(),
                 *download_routes(recordings),
+                *report_routes(origin, directory),
                 *routes(directory),
             ]
         )
@@ -186,6 +197,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         telemetry.watch(Sources(livestreams, ingest, http, origin, writer, plane, server.data))
 
         livestreams.start()
+        checkpoints.start()
         addresses = replace(addresses, http=await bound("http", http.start_http(server.http.host, server.http.port)))
         if server.https is not None:
             assert server.tls_cert is not None and server.tls_key is not None, "checked by the settings"

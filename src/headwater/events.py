@@ -174,6 +174,19 @@ class RecordingFailed:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class SessionExperience:
+    """How the viewers of a session fare, all of it so far; it may also come after the close.
+
+    `packed` is what `headwater.analytics.experience.Experience.packed` wrote.
+    """
+
+    livestream_id: str
+    session_id: str
+    at_ms: int
+    packed: str
+
+
 Event: TypeAlias = (
     PublishRejected
     | SessionOpened
@@ -187,6 +200,7 @@ Event: TypeAlias = (
     | RecordingChanged
     | RecordingReady
     | RecordingFailed
+    | SessionExperience
 )
 
 Listener: TypeAlias = Callable[[Event], None]

@@ -39,6 +39,7 @@ from headwater.client.models import (
     StartedLivestream,
     Status,
     Token,
+    ViewerExperience,
 )
 from headwater.client.requests import PER_PAGE, Request, Requests, SortOrder, Time
 
@@ -211,6 +212,17 @@ class AsyncHeadwater:
         return await self._send(self._requests.get_org_analytics(start_date=start_date, end_date=end_date))
 
     # What Headwater adds
+
+    async def get_livestream_session_experience(self, session_id: str) -> ViewerExperience:
+        """Fetch how the viewers of a livestream session fared; of an open one, some seconds ago."""
+        return await self._send(self._requests.get_livestream_session_experience(session_id))
+
+    async def get_livestream_experience(
+        self, livestream_id: str, *, start_time: Time | None = None, end_time: Time | None = None
+    ) -> ViewerExperience:
+        """Fetch how the viewers of a livestream fared in all its sessions, or in those of a time range."""
+        request = self._requests.get_livestream_experience(livestream_id, start_time=start_time, end_time=end_time)
+        return await self._send(request)
 
     async def update_livestream(
         self,

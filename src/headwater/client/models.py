@@ -222,6 +222,35 @@ class OrgAnalytics(Struct, frozen=True):
     session_stats: SessionStats
 
 
+class Spread(Struct, frozen=True):
+    """A figure over viewing sessions; None where no player has reported it. Percentiles are off by 2 % at most."""
+
+    count: int
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class ViewerExperience(Struct, frozen=True):
+    """How viewers fared, as their players report it."""
+
+    sessions: int
+    updated_at: datetime | None
+    views: int
+    started_views: int
+    stalled_views: int
+    stalls: int
+    stalled_seconds: float
+    played_seconds: float
+    rebuffering_ratio: float | None
+    startup_ms: Spread
+    stalled_ms: Spread
+    rebuffering: Spread
+    bitrate_kbps: Spread
+    latency_ms: Spread
+
+
 class App(Struct, frozen=True):
     """An app; `record`: whether sessions are recorded, None: as the server's settings say."""
 

@@ -178,6 +178,16 @@ class Requests:
 
     # What Headwater adds
 
+    def get_livestream_session_experience(self, session_id: str) -> Request[models.ViewerExperience]:
+        path = f"{self._app}/livestreams/sessions/{quote(session_id, safe='')}/experience"
+        return Request("GET", path, models.ViewerExperience)
+
+    def get_livestream_experience(
+        self, livestream_id: str, *, start_time: Time | None, end_time: Time | None
+    ) -> Request[models.ViewerExperience]:
+        query = _query(start_time=start_time, end_time=end_time)
+        return Request("GET", f"{self._livestream(livestream_id)}/experience", models.ViewerExperience, query)
+
     def update_livestream(
         self,
         livestream_id: str,

@@ -22,6 +22,7 @@ PURPOSES = {
     "livestream": "Broadcasts: coming back, going, recording",
     "packager": "Segments and parts: latency",
     "origin": "Delivery to viewers",
+    "experience": "How viewers fare: what is kept of it",
     "recorder": "Writing to disk",
     "recordings": "What becomes of recordings",
     "control": "The API",

@@ -11,6 +11,7 @@ from headwater.control.retention import RecordingSettings
 from headwater.control.settings import ControlSettings
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.livestream import LivestreamSettings
+from headwater.pipeline.origin.experience import ExperienceSettings
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.packager.settings import PackagerSettings
 from headwater.pipeline.recorder.writer import WriterSettings
@@ -39,6 +40,7 @@ class Settings:
     livestream: LivestreamSettings = field(default_factory=LivestreamSettings)
     packager: PackagerSettings = field(default_factory=PackagerSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)
+    experience: ExperienceSettings = field(default_factory=ExperienceSettings)
     recorder: WriterSettings = field(default_factory=WriterSettings)
     recordings: RecordingSettings = field(default_factory=RecordingSettings)
     control: ControlSettings = field(default_factory=lambda: ControlSettings(ServerSettings().data))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control import recording_history
 from headwater.control.lifecycle import Happening, Status, follow
-from headwater.control.repository import event_log, health, livestreams, recordings, sessions
+from headwater.control.repository import event_log, experiences, health, livestreams, recordings, sessions
 from headwater.control.repository.event_log import plain_text
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import Progress, SessionRow
@@ -24,6 +24,7 @@ from headwater.events import (
     RecordingFailed,
     RecordingReady,
     SessionClosed,
+    SessionExperience,
     SessionHealth,
     SessionInterrupted,
     SessionOpened,
@@ -67,6 +68,8 @@ async def record(conn: AsyncConnection, event: Event, node: str) -> None:
                 await health.append(conn, event.session_id, event.samples)
         case SessionClosed():
             await _closed(conn, event)
+        case SessionExperience():
+            await experiences.save(conn, event.session_id, event.livestream_id, event.packed, event.at_ms)
         case RecordingChanged() | RecordingReady() | RecordingFailed():
             await recording_history.record(conn, event, node)
 
@@ -179,6 +182,7 @@ async def _forget_same_failure(conn: AsyncConnection, failed: SessionRow, error:
     """An encoder tries again every few seconds: of the same failure in a row, before any media, the newest is kept."""
     before = await sessions.latest_of(conn, failed.livestream_id, but=failed.id)
     if before is not None and before.err_message == error and before.ingest_seconds == 0:
+        await experiences.delete(conn, before.id)
         await sessions.delete(conn, before.id)
 
 

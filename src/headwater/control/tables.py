@@ -1,6 +1,7 @@
 """The tables, as SQLAlchemy Core; `migrations/` creates them, a test holds the two together.
 
-    accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions ── session_health
+    accounts ─┬─ apps ─┬─ livestreams ─┬─ livestream_sessions ─┬─ session_health
+              │        │               │                       └─ session_experiences
               │        │               ├─ analytics_livestream_days
               │        │               ├─ recordings
               │        │               └─ events
@@ -270,6 +271,17 @@ session_health = Table(
     Column("first_ms", BigInteger, primary_key=True),
     Column("samples", LargeBinary, nullable=False),
     Index("ix_session_health_first_ms", "first_ms"),
+)
+
+session_experiences = Table(
+    "session_experiences",
+    metadata,
+    Column("session_id", String(36), ForeignKey("livestream_sessions.id"), primary_key=True),
+    Column("livestream_id", String(36), ForeignKey("livestreams.id"), nullable=False),
+    # How all viewers of the session fared, added up: nothing of any one of them.
+    Column("packed", Text, nullable=False),
+    _ms("updated_ms"),
+    Index("ix_session_experiences_livestream_id_updated_ms", "livestream_id", "updated_ms"),
 )
 
 events = Table(

@@ -88,3 +88,14 @@ def test_folding_at_any_time_changes_no_total(steps: list[tuple[bytes, float]]) 
         folded.fold(now)
         folded.touch(key, now)
     assert abs(plain.seconds(now) - folded.seconds(now)) < 1e-6
+
+
+def test_who_leaves_while_it_waits_is_not_counted_for_long() -> None:
+    views = ViewLedger(30.0, 100)  # target durations of 10 s
+    for key in (b"stays", b"leaves", b"comes back"):
+        views.touch(key, 0.0).held += 1
+        views.release(key, 1.0, left=key != b"stays")
+    views.touch(b"comes back", 1.5)
+    assert views.viewers(1.9) == 3
+    assert views.viewers(2.2) == 2
+    assert views.viewers(11.0) == 2

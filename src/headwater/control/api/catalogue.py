@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from headwater.control.api.operations import Operation
-from headwater.control.api.routes import analytics, apps, livestreams, meetings, recordings, tokens
+from headwater.control.api.routes import analytics, apps, experience, livestreams, meetings, recordings, tokens
 
 OPERATIONS: Final[list[Operation]] = [
     *apps.OPERATIONS,
     *tokens.OPERATIONS,
+    *experience.OPERATIONS,
     *livestreams.OPERATIONS,
     *meetings.OPERATIONS,
     *recordings.OPERATIONS,

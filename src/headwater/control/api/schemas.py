@@ -354,6 +354,38 @@ class OrgAnalytics(Struct):
     session_stats: SessionStats
 
 
+class Spread(Struct):
+    """A figure over viewing sessions: of how many it is known, its mean and percentiles; null where of none."""
+
+    count: int
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class ViewerExperience(Struct):
+    """How viewers fared, as their players report it (CMCD). `views` are viewing sessions that reported, of which
+    `started_views` have played and `stalled_views` stood still at least once. `rebuffering_ratio` is of all viewers'
+    time together, `rebuffering` of each viewing session's, and so is `stalled_ms`. Percentiles are off by 2 % at most.
+    """
+
+    sessions: int
+    updated_at: IsoTime | None
+    views: int
+    started_views: int
+    stalled_views: int
+    stalls: int
+    stalled_seconds: float
+    played_seconds: float
+    rebuffering_ratio: float | None
+    startup_ms: Spread
+    stalled_ms: Spread
+    rebuffering: Spread
+    bitrate_kbps: Spread
+    latency_ms: Spread
+
+
 # Apps and tokens
 
 

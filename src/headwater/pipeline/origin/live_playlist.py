@@ -38,6 +38,7 @@ class LivePlaylists:
             return self._first(request, program, rendition, name)
         msn, part, skip = directives.msn, directives.part, directives.skip
         if msn < 0:
+            program.experience.began(request, now)
             answer = rendition.playlist(skip=skip, blocking=False, compressed=compressed, view=name)
             return conditional(request, answer)
         verdict = rendition.decide(msn, part)
@@ -55,7 +56,7 @@ class LivePlaylists:
 
         def release() -> None:
             room.leave()
-            views.release(view, time.monotonic())
+            views.release(view, time.monotonic(), left=pending.left)
 
         pending = Pending(
             now + 3 * rendition.target_duration_s,

@@ -11,6 +11,7 @@ request ─► in memory? ──► media (a whole response), LivePlaylists (now
                    dvr.m3u8, init<n>.mp4,   RecordedMedia: a session from its beginning (EVENT), or all of it (VOD)
                    <msn>.m4s
 /<playback id>/lifecycle, /views, /thumbnail.jpg     About
+/<playback id>/cmcd                                  none of these: `reports.py`
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from pathlib import Path
 from headwater.pipeline.origin.about import About, Thumbnail
 from headwater.pipeline.origin.directory import Directory, PlaybackInfo
 from headwater.pipeline.origin.entry import Entry
+from headwater.pipeline.origin.experience import ExperienceSettings, has_cmcd
 from headwater.pipeline.origin.holds import Holds
 from headwater.pipeline.origin.library import Library
 from headwater.pipeline.origin.live_media import LiveMedia
 from headwater.pipeline.origin.live_playlist import LivePlaylists
-from headwater.pipeline.origin.paths import is_ours
+from headwater.pipeline.origin.paths import BASE_LENGTH, REPORTS, is_ours
 from headwater.pipeline.origin.program import LiveProgram
 from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.ranges import conditional
@@ -64,8 +66,10 @@ class Origin:
         *,
         data_dir: Path,
         thumbnail: Thumbnail | None = None,
+        experience: ExperienceSettings | None = None,
     ) -> None:
         self.settings = settings
+        self.experience = experience or ExperienceSettings()
         self._programs = programs = Programs()
         self.media = programs.media
         self.playlists = programs.playlists
@@ -88,7 +92,8 @@ class Origin:
 
     def open(self, info: PlaybackInfo, session_id: str, *, recorder: RecordingReader | None) -> LiveProgram:
         """A session begins: from now on its playlists are waited for."""
-        program = LiveProgram(self._programs, self.settings, self._holds.livestream_room(), info, session_id, recorder)
+        room = self._holds.livestream_room()
+        program = LiveProgram(self._programs, self.settings, room, info, session_id, recorder, self.experience)
         self._programs.add(program)
         self._holds.opened(info.playback_id)
         if self._sweeper is None:
@@ -105,6 +110,10 @@ class Origin:
             if program.session_id == session_id and program.ended:
                 self._programs.remove(program)
         self._library.forget(recording)
+
+    def live_programs(self) -> list[LiveProgram]:
+        """Sessions that are live, or ended so recently that they are still watched."""
+        return list(self._programs.sessions.values())
 
     def drain(self) -> None:
         """Answer everybody who waits, and let nobody wait any more: the server stops."""
@@ -159,11 +168,13 @@ class Origin:
         if method == b"GET":
             response = self.media.get(path)
             if response is not None:
+                if has_cmcd(request):
+                    self._notice(request)
                 return conditional(request, response)
             found = self.playlists.get(path)
             if found is not None:
                 return self._playlist(request, *found)
-        if not is_ours(path):
+        if not is_ours(path) or path.endswith(REPORTS):  # which has a body, and so the app behind (`reports.py`)
             return None
         if method == b"OPTIONS":
             return PREFLIGHT
@@ -174,6 +185,12 @@ class Origin:
             return conditional(request, response)
         found = self.playlists.get(path)
         return self._playlist(request, *found) if found is not None else self._cold(request)
+
+    def _notice(self, request: Request) -> None:
+        """A request for media says how its viewer fares. Hot."""
+        program = self._programs.by_base.get(request.path[:BASE_LENGTH])
+        if program is not None:
+            program.experience.asked(request, time.monotonic())
 
     def _cold(self, request: Request) -> Answer:
         """What is not asked for often."""
@@ -191,6 +208,8 @@ class Origin:
 
     def _session_file(self, request: Request, playback_id: str, session: str, track: str, name: str) -> Answer:
         program = self._programs.sessions.get((playback_id, session))
+        if program is not None and name.endswith(".m4s") and has_cmcd(request):
+            self._notice(request)
         if program is not None and name != "dvr.m3u8":
             for rendition in program.renditions.values():
                 if rendition.name == track:

@@ -12,6 +12,13 @@ SESSION_NAME_LENGTH = 12
 """Hex digits of the session's id in its URLs: enough that two sessions of one livestream never share one."""
 
 
+BASE_LENGTH = 1 + PLAYBACK_ID_LENGTH + 1 + SESSION_NAME_LENGTH + 1
+"""Of `/<playback id>/<session>/`."""
+
+REPORTS = b"/cmcd"
+"""Where players report what happens (CTA-5004-B, event mode), below the playback id."""
+
+
 def is_ours(path: bytes) -> bool:
     """Whether a path lies below a playback id."""
     return (

@@ -10,8 +10,9 @@ from functools import partial
 
 from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
 from headwater.pipeline.origin.directory import PlaybackInfo
+from headwater.pipeline.origin.experience import ExperienceLedger, ExperienceSettings
 from headwater.pipeline.origin.multivariant import multivariant_of
-from headwater.pipeline.origin.paths import part_name, session_name
+from headwater.pipeline.origin.paths import number_of, part_name, session_name
 from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.recorded import RecordedProgram
 from headwater.pipeline.origin.rendition import Rendition
@@ -35,6 +36,8 @@ class LiveProgram:
         ready: Set once the first playlists can be shown.
         ended: The session is over; the playlists say ENDLIST.
         views: Who watches it.
+        experience: How they fare, as their players say.
+        base: How the paths of its media begin.
         room: For those who wait for what comes next.
         so_far: When the index of its recording was last read (monotonic seconds), and the index.
     """
@@ -47,6 +50,7 @@ class LiveProgram:
         info: PlaybackInfo,
         session_id: str,
         recorder: RecordingReader | None,
+        experience: ExperienceSettings | None = None,
     ) -> None:
         self.info = info
         self.session_id = session_id
@@ -56,11 +60,12 @@ class LiveProgram:
         self.ended = False
         self.ended_at = 0.0
         self.views = ViewLedger(6.0, settings.max_views)
+        self.experience = ExperienceLedger(experience or ExperienceSettings(), self.received_ms)
         self.so_far: tuple[float, RecordedProgram] | None = None
         self.room = room
         self._programs = programs
         self._settings = settings
-        self._base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
+        self.base = f"/{info.playback_id}/{session_name(session_id)}/".encode()
         self._target_duration_s = 0
         self._part_target_s = 0.0
         self._discontinuity = 0
@@ -98,6 +103,7 @@ class LiveProgram:
         rendition = self.renditions.get(init.track.id)
         if rendition is None:
             kind = "v" if init.track.is_video else "a"
+            self.experience.pictures |= init.track.is_video
             number = sum(other.name[0] == kind for other in self.renditions.values())
             rendition = Rendition(f"{kind}{number}", init)
             rendition.reports = partial(self._reports, rendition)
@@ -231,10 +237,10 @@ class LiveProgram:
     # -- what viewers get ---------------------------------------------------------------------------------------
 
     def _etag(self, rendition: Rendition, name: object) -> str:
-        return f"{self._base.decode()}{rendition.name}/{name}"
+        return f"{self.base.decode()}{rendition.name}/{name}"
 
     def _url(self, rendition: Rendition, name: str) -> bytes:
-        return self._base + f"{rendition.name}/{name}".encode()
+        return self.base + f"{rendition.name}/{name}".encode()
 
     def _reports(self, me: Rendition, query: str) -> Iterator[str]:
         return (other.report(query) for other in self.renditions.values() if other is not me and other.playable)
@@ -267,6 +273,17 @@ class LiveProgram:
                 for segment in reversed(rendition.segments):
                     if segment.parts and segment.independent and segment.parts[0][1].data is not None:
                         return rendition.inits[segment.opened.init_version].data, segment.parts[0][1].data
+        return None
+
+    def received_ms(self, path: bytes) -> int | None:
+        """Wall time at which the first picture of a listed or hinted piece of media reached the server, by its path."""
+        track, _, name = path[len(self.base) :].decode("ascii", "replace").partition("/")
+        for rendition in self.renditions.values():
+            if rendition.name == track:
+                stem = name.removesuffix(".m4s")
+                if stem[:1] == "p":
+                    return rendition.received_ms(part=number_of(stem[1:]))
+                return rendition.received_ms(msn=number_of(stem))
         return None
 
     @property

@@ -120,6 +120,17 @@ class Rendition:
         if closed.duration * 2 >= self.target_duration_s * self.timescale and closed.duration:
             self._peak_bps = max(self._peak_bps, bits * self.timescale // closed.duration)
 
+    def received_ms(self, *, msn: int = -1, part: int = -1) -> int | None:
+        """Wall time at which a listed segment or part begins, or the part that comes next; None: not listed."""
+        for segment in reversed(self.segments):
+            start_ms = segment.opened.program_date_time_ms
+            if segment.msn == msn:
+                return start_ms
+            if segment.parts and segment.parts[0][0] <= part:
+                before = sum(entry.duration for number, entry in segment.parts if number < part)
+                return start_ms + before * 1000 // self.timescale if part <= segment.parts[-1][0] + 1 else None
+        return None
+
     def drop_oldest(self, now: float) -> Segment:
         """Take the oldest segment off the playlist; it can be had for a while."""
         segment = self.segments.popleft()

@@ -146,9 +146,10 @@ class Pending:
         deadline: Monotonic seconds at which it is answered 503.
         release: Called once, when the wait is over, whatever ends it.
         gone: Answered or cancelled.
+        left: Cancelled: its viewer went.
     """
 
-    __slots__ = ("compressed", "deadline", "deliver", "gone", "msn", "part", "release", "skip", "view")
+    __slots__ = ("compressed", "deadline", "deliver", "gone", "left", "msn", "part", "release", "skip", "view")
 
     def __init__(
         self,
@@ -170,6 +171,7 @@ class Pending:
         self.release = release
         self.deliver: Callable[[Response], None] | None = None
         self.gone = False
+        self.left = False
 
     def resolve(self, response: Response) -> None:
         """Answer it. Hot: thousands wait for the same part."""
@@ -184,7 +186,7 @@ class Pending:
     def cancel(self) -> None:
         """The viewer is gone. Whoever keeps the list of those who wait drops it in time."""
         if not self.gone:
-            self.gone = True
+            self.gone = self.left = True
             if self.release is not None:
                 self.release()
 

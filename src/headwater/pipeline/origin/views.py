@@ -11,6 +11,9 @@ from collections import OrderedDict
 KEY_LIMIT = 64
 """Bytes of a viewing session's key: a CMCD sid is a UUID (36); longer ones are cut."""
 
+LEFT_S = 1.0
+"""Whose connection went while it waited is gone, unless it is back within this: players change their connections."""
+
 COUNT_AGE_S = 0.25
 """Viewers are counted anew at most this often: anybody may ask for the number, and there may be 50,000 of them."""
 
@@ -18,12 +21,13 @@ COUNT_AGE_S = 0.25
 class View:
     """One viewing session; times in seconds."""
 
-    __slots__ = ("held", "last", "watched")
+    __slots__ = ("held", "last", "left", "watched")
 
     def __init__(self, now: float) -> None:
         self.last = now
         self.watched = 0.0
         self.held = 0
+        self.left = False  # its connection is gone, and it has not come back
 
 
 class ViewLedger:
@@ -52,15 +56,17 @@ class ViewLedger:
             return view
         self._views.move_to_end(key)
         self._credit(view, now)
+        view.left = False
         return view
 
-    def release(self, key: bytes, now: float) -> None:
-        """The wait is over, or the viewer gone: it watched until now."""
+    def release(self, key: bytes, now: float, *, left: bool = False) -> None:
+        """The wait is over, or the viewer gone (`left`): it watched until now."""
         view = self._views.get(key)
         if view is not None and view.held:  # else it was folded meanwhile
             self._views.move_to_end(key)
             self._credit(view, now)
             view.held -= 1
+            view.left = left
 
     def _credit(self, view: View, now: float) -> None:
         elapsed = now - view.last
@@ -75,10 +81,11 @@ class ViewLedger:
 
     def viewers(self, now: float) -> int:
         """Viewing sessions present now: a request is held, or was seen within a third of the gap plus a second, which
-        every player's reload interval (one target duration at most) fits in."""
+        every player's reload interval (one target duration at most) fits in; of those that left, within `LEFT_S`."""
         if not 0.0 <= now - self._counted[0] < COUNT_AGE_S:
-            recent = now - (self._gap_s / 3 + 1.0)
-            self._counted = (now, sum(view.last >= recent or view.held > 0 for view in self._views.values()))
+            recent, left = now - (self._gap_s / 3 + 1.0), now - LEFT_S
+            views = self._views.values()
+            self._counted = (now, sum(v.held > 0 or v.last >= (left if v.left else recent) for v in views))
         return self._counted[1]
 
     def seconds(self, now: float) -> float:

@@ -2,6 +2,7 @@
 //
 // Address parameters for embedding: ?autoplay=0, ?muted=0, ?controls=0.
 
+import { Reporter } from "./report.js";
 import { Stream } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
@@ -9,6 +10,7 @@ const options = new URLSearchParams(location.search);
 const player = $("player");
 const video = $("video");
 const stream = new Stream(location.pathname.split("/")[1], video);
+new Reporter(stream);
 
 const HEADLINES = {
   connecting: "Connecting",

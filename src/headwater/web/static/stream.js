@@ -5,7 +5,7 @@
 //                    └── ended ┘                        ended: ENDLIST was played to its end
 //
 // Beside them: `paused`, where only the viewer can start it, and `error`, where this browser cannot play what comes.
-// In: the playback id and the element. Out: `change` events; `state`, `detail`, `latency`, `stalls`, `recording`.
+// In: the playback id and the element. Out: `change`, `start` and `seek` events; `state`, `detail`, `latency`, `stalls`, `recording`.
 
 // The page must be able to say that the library is missing, so it is not a static import.
 const Hls = await import("/assets/vendor/hls.min.mjs").then((module) => module.default, () => null);
@@ -51,6 +51,8 @@ export class Stream extends EventTarget {
     this.run = 0; // each start and stop makes older callbacks void
     this.failures = 0; // fatal ones, one after another
     this.played = false;
+    this.onAir = null; // whether the server says that it is live; null: it has not been asked, or does not answer
+    this.stalledAt = null; // Date.now() since when the picture stands, where it does
     this.away = false; // the viewer went back in time
     this.watchForStalls();
     setInterval(() => this.pace(), PACE_MS);
@@ -80,6 +82,7 @@ export class Stream extends EventTarget {
     while (run === this.run) {
       const live = await this.live();
       if (run !== this.run) return;
+      this.onAir = live;
       if (live) return this.start();
       if (state !== "ended") state = "waiting";
       if (live === null) this.set(state, "The server does not answer. Trying again.");
@@ -125,6 +128,8 @@ export class Stream extends EventTarget {
     this.recording = false;
     this.played = false;
     this.away = false;
+    this.onAir = true;
+    this.dispatchEvent(new Event("start"));
     if (Hls?.isSupported()) this.startHls(run);
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.startNative(run);
     else if (!Hls) this.set("error", "The player's library is missing on the server: `make web` fetches it.");
@@ -246,6 +251,7 @@ export class Stream extends EventTarget {
         since = now;
       } else if (now - since > STALL_MS && this.state === "playing") {
         this.stalls += 1;
+        this.stalledAt = Math.round(Date.now() - (now - since));
         this.set("stalled", this.over ? "" : "Waiting for the stream.");
       } else if (this.native && now - since > NATIVE_PATIENCE_MS) {
         this.broke("The connection broke.");
@@ -299,6 +305,7 @@ export class Stream extends EventTarget {
   seek(time) {
     const { range } = this;
     if (!range) return;
+    this.dispatchEvent(new Event("seek"));
     this.video.currentTime = Math.min(Math.max(time, range.start), range.end);
     this.away = this.kind === "live" && range.end - this.video.currentTime > (this.target ?? 3) + 2;
   }
@@ -312,6 +319,7 @@ export class Stream extends EventTarget {
   goLive() {
     if (this.kind === "recording") return this.start();
     this.away = false;
+    this.dispatchEvent(new Event("seek"));
     const edge = this.hls?.liveSyncPosition ?? this.range?.end;
     if (edge) this.video.currentTime = edge;
     this.video.play().catch(() => {});
