@@ -26,7 +26,7 @@ FIELDS = ("session_id", "livestream_id")
 _SECRETS = re.compile(
     r"(?P<key>(?<![0-9a-fA-F])[0-9a-f]{64}(?![0-9a-fA-F]))"  # stream keys
     r"|(?P<token>hw_[A-Za-z0-9_-]{43}|(?i:(?<=bearer ))[^\s\"']+)"
-    r"|(?P<password>(?<=://)(?P<user>[^\s/:@]*):[^\s/@]*@)"
+    r"|(?P<password>(?<=://)(?P<user>[^\s/:@]*):[^\s@]*@)"  # slashes too: SQLAlchemy takes them
 )
 
 

@@ -3,6 +3,7 @@ object, each line about a session with its ids, and no secret in any of them."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
@@ -17,6 +18,7 @@ from headwater.client import Headwater
 from tests.e2e.support import card_command, played, running, until
 from tests.support import Server, running_server
 from tests.unit.control.postgres import running_postgres
+from tests.unit.ingest.test_connection import Publisher
 
 DEBUG = {"HEADWATER_LOG_LEVEL": "debug", "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}
 
@@ -26,10 +28,13 @@ def lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
 
 
-def publish(url: str) -> None:
-    """Until it is refused."""
-    with running(card_command(url)) as publisher:
-        publisher.communicate(timeout=20)
+def refused(server: Server, key: str) -> None:
+    """A publisher that is sent away."""
+
+    async def publish() -> None:
+        await (await Publisher.open(int(server.ready["rtmp"].rsplit(":", 1)[1]), key)).refusal()
+
+    asyncio.run(publish())
 
 
 def garbage(server: Server) -> None:
@@ -64,7 +69,7 @@ def test_no_secret_in_any_line_and_ids_in_those_about_a_session(tmp_path: Path) 
                 client.disable(disabled.id)
                 token = client.create_token("reader").api_token
             for key in (wrong, f"{wrong}/x", f"x?key={wrong}", f"{made.stream_key}a", disabled.stream_key):
-                publish(server.rtmp + key)
+                refused(server, key)
             garbage(server)
             assert ask(server, token) == 200
             assert ask(server, forged) == 401
@@ -76,7 +81,7 @@ def test_no_secret_in_any_line_and_ids_in_those_about_a_session(tmp_path: Path) 
                 httpx.get(made.playback_url.replace("/manifest/video.m3u8", "/thumbnail.jpg"), timeout=20)
                 postgres.stop()
                 until(lambda: ask(server, server.credentials["api_token"]) == 503, "the database is away", within_s=20)
-                publish(server.rtmp + secrets.token_hex(32))  # one that is in no cache
+                refused(server, secrets.token_hex(32))  # one that is in no cache
                 until(lambda: "events cannot be written" in server.log.read_text(), "it is said", within_s=20)
             assert server.terminate() in (0, 1)
             written = server.log.read_text()
@@ -84,14 +89,16 @@ def test_no_secret_in_any_line_and_ids_in_those_about_a_session(tmp_path: Path) 
 
     secret = (password, wrong, forged, token, made.stream_key, disabled.stream_key, server.credentials["api_token"])
     assert [each for each in secret if each in written] == []
+    masks = ("(stream key)", "(token)", "(password)")
+    assert [mask for mask in masks if mask in written] == [], "nobody logs what would have to be masked"
     about = [line for line in read if "session_id" in line]
     assert {line["livestream_id"] for line in about} == {made.id} and len({line["session_id"] for line in about}) == 1
     said = [line["event"].split(":")[0] for line in about]
     assert {"publish started", "session opened", "session playable", "session closed"} <= set(said)
     assert not [line for line in read if made.id in line["event"] or about[0]["session_id"] in line["event"]]
-    refused = [line for line in read if line["event"].startswith("publish refused")]
-    assert len(refused) == 6 and "no connection to the database" in refused[-1]["event"]
-    assert {line.get("livestream_id") for line in refused} == {None, disabled.id}
+    refusals = [line for line in read if line["event"].startswith("publish refused")]
+    assert len(refusals) == 6 and "no connection to the database" in refusals[-1]["event"]
+    assert {line.get("livestream_id") for line in refusals} == {None, disabled.id}
     assert any(line["event"].startswith("the database failed") for line in read), "what went wrong is in there"
 
 

@@ -55,8 +55,7 @@ def test_the_metrics_follow_what_happens(operated: Server) -> None:
     made = create(operated)
     before = scraped(operated)
     assert (before["headwater_livestreams_live"], before["headwater_sessions_opened_total"]) == (0, 0)
-    wrong = secrets.token_hex(32)
-    with running(card_command(operated.rtmp + wrong)) as publisher:
+    with running(card_command(operated.rtmp + secrets.token_hex(32))) as publisher:
         publisher.communicate(timeout=20)
     with running(card_command(operated.rtmp + made.stream_key)) as publisher:
         played(made.playback_url)

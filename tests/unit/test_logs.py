@@ -58,6 +58,7 @@ def test_a_secret_in_an_error_of_a_library_is_masked(log_format: str) -> None:
 def test_what_is_masked_and_what_is_not() -> None:
     assert masked("Authorization: Bearer abc.def-ghi") == "Authorization: Bearer (token)"
     assert masked('{"a": "bearer abc"}') == '{"a": "bearer (token)"}'
+    assert masked("postgresql://hw:pa/ss:w?rd@host/db") == "postgresql://hw:(password)@host/db"
     for text in (
         f"livestream {secrets.token_hex(16)} session 3f2c1c9e-8a57-4f0e-a8f7-0a3c2b9f1d11",
         "http://127.0.0.1:8080/x rtmp://[::1]:1935/live",
