@@ -40,9 +40,10 @@ WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :se
 INSERT INTO livestream_sessions
 SELECT printf('%08x-0000-4000-8000-000000000000', i), 'l' || (chance % :livestreams), 'a', 'node', begun, begun,
   begun + ms, begun + ms, ms / 1000.0, ms / 1000.0 * (chance % 40), NULL,
-  CASE WHEN chance % 3 = 0 THEN 'recordings/' || i || '/session.mp4' END, 'obs-output module', begun, begun FROM s
+  CASE WHEN chance % 3 = 0 THEN 'recordings/' || i || '/session.mp4' END, 'obs-output module', begun, begun
+FROM s ORDER BY begun
 """
-"""A session lasts an hour on average, one in fifty 17 hours; one in fifteen is over midnight."""
+"""A session lasts an hour on average, one in fifty 17 hours; one in eighteen is over midnight."""
 
 BOUND = """SELECT count(*), count(DISTINCT livestream_id), sum(known_ms - started_ms), sum(ingest_seconds),
   sum(viewer_seconds), sum(recording IS NOT NULL) FROM livestream_sessions

@@ -194,7 +194,7 @@ class AsyncHeadwater:
     async def get_livestream_analytics_complete(
         self, *, start_time: Time | None = None, end_time: Time | None = None
     ) -> LivestreamTotals:
-        """Fetch totals of the livestreams in a time range, by default all time."""
+        """Fetch totals of the livestreams in a time range, by default the last 30 days."""
         request = self._requests.get_livestream_analytics_complete(start_time=start_time, end_time=end_time)
         return await self._send(request)
 

@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from headwater.analytics.days import DAY_MS, Spell
 from headwater.control import ControlPlane, ControlSettings
 from headwater.control.database import Database, open_database
+from headwater.control.history import record
 from headwater.control.migrations.versions import v0002_analytics
-from headwater.control.repository import analytics, sessions
+from headwater.control.repository import analytics, livestreams, sessions
 from headwater.control.repository.analytics import Running
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.tables import (
@@ -138,6 +139,33 @@ def migrate(connection: Connection, to: str) -> None:
         command.upgrade(config, to)
     else:
         command.downgrade(config, to)
+
+
+async def test_servers_that_share_a_database(tmp_path: Path, database_url: str | None) -> None:
+    """Sessions of one app that end at the same moment, on two servers, are all counted."""
+    servers = [await open_database(database_url, tmp_path) for _ in range(2)]
+    try:
+        async with servers[0].write() as conn:
+            history = await History.begin(conn)
+            ids = [(await livestreams.create(conn, history.app_id, name=None, now_ms=1)).id for _ in range(30)]
+            for id_ in ids:
+                await record(conn, SessionOpened(id_, f"s-{id_[:30]}", START, "obs", "r"), "n")
+
+        async def end(number: int, id_: str) -> None:
+            async with servers[number % 2].write() as conn:
+                end_ms = START + number % 3 * DAY_MS + 1000
+                await record(conn, SessionClosed(id_, f"s-{id_[:30]}", end_ms, 10.0, 0.0, None, None), "n")
+
+        await asyncio.gather(*(end(number, id_) for number, id_ in enumerate(ids)))
+        async with servers[0].read() as conn:
+            days = await analytics.by_day(conn, history.app_id, START, START + 3 * DAY_MS, [])
+            totals = await analytics.totals(conn, history.app_id, START + DAY_MS, START + 3 * DAY_MS, [])
+        assert [day.sessions for day in days.values()] == [30, 0, 0]
+        assert sum(day.ingest_ms for day in days.values()) == 300_000
+        assert totals.livestreams == 20
+    finally:
+        for server in servers:
+            await server.close()
 
 
 async def test_ends_of_a_range(tmp_path: Path, database_url: str | None) -> None:

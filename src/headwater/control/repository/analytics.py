@@ -55,7 +55,11 @@ class Totals:
 
 
 async def count(conn: AsyncConnection, app_id: str, livestream_id: str, session_id: str, spell: Spell) -> None:
-    """Add a session that has ended to the roll-ups: once, in the transaction that closes it."""
+    """Add a session that has ended to the roll-ups: once, in the transaction that closes it.
+
+    The caller holds the livestream's lock. Rows are written in order, so that those who do the same wait for each other
+    and never in a circle.
+    """
     parts = spread(spell)
     await conn.execute(
         _adding(conn.dialect.name, analytics_days),
@@ -79,12 +83,12 @@ async def _count_livestream(conn: AsyncConnection, app_id: str, livestream_id: s
     before = select(func.max(columns.day)).where(of_it, columns.day < days[0]).scalar_subquery()
     after = select(func.min(columns.day)).where(of_it, columns.day > days[-1]).scalar_subquery()
     previous, following = (await conn.execute(select(before, after))).one()
-    change = changes(known, new, NEVER if previous is None else previous, following)
+    change = sorted(changes(known, new, NEVER if previous is None else previous, following).items())
     rows = [{"livestream_id": livestream_id, "day": day} for day in new]
     await conn.execute(analytics_livestream_days.insert(), rows)
     await conn.execute(
         _adding(conn.dialect.name, analytics_returns),
-        [{"app_id": app_id, "day": day, "previous_day": gone, "livestreams": by} for (day, gone), by in change.items()],
+        [{"app_id": app_id, "day": day, "previous_day": gone, "livestreams": by} for (day, gone), by in change],
     )
 
 
