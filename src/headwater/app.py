@@ -163,7 +163,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         )
         checkpoints = Checkpoints(origin, plane.listen)
         drain.later("how viewers fare", checkpoints.stop)
-        maker = Maker(server.data, plane.listen)
+        maker = Maker(server.data, told(plane.listen, telemetry.listen))
         drain.later("the maker of clips", maker.stop)
         livestreams = Livestreams(
             PipelineAuthority(plane.stream_keys),

@@ -44,7 +44,7 @@ class Recordings:
         try:
             return await self._sprites.get(recording, name)
         except HeadwaterError as error:
-            log.warning("no pictures of %s: %s", recording.name, error)
+            log.warning("no pictures of %s: %s", recording.name, error, extra={"session_id": recording.stem})
             return None
 
     async def size(self, recording: Named) -> int:
@@ -59,11 +59,12 @@ class Recordings:
         for recording in recordings:
             if recording.path is not None:
                 self._origin.forget(recording.path, recording.session_id)
+                about = {"session_id": recording.session_id}
                 try:
                     await asyncio.to_thread(delete, self._data / recording.path)
-                    log.info("deleted the recording %s", recording.path)
+                    log.info("deleted the recording %s", recording.path, extra=about)
                 except OperatorError as error:
-                    log.error("a recording cannot be deleted: %s", error)
+                    log.error("a recording cannot be deleted: %s", error, extra=about)
 
     async def clip(self, clip: RecordingRow, source: RecordingRow) -> None:
         """Have a clip made of a recording.

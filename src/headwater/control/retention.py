@@ -138,5 +138,6 @@ class Retention:
             await recordings.remove(conn, [row.id for row in rows], now_ms)
         self._changed()
         for row in rows:
-            log.info("recording %s of %s bytes goes: %s", row.id, row.file_size, why)
+            about = {"session_id": row.session_id, "livestream_id": row.livestream_id}
+            log.info("recording %s of %s bytes goes: %s", row.id, row.file_size, why, extra=about)
         await self._files().remove(rows)

@@ -107,7 +107,7 @@ class Maker:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            log.exception("part %s was not made", order.recording_id)
+            log.exception("part %s was not made", order.recording_id, extra=_about(order))
             outcome = CutOutcome(error=f"ERR_RECORDING_FAILED: {error or type(error).__name__}")
         self._using[order.source] -= 1
         await self._release(order.source)
@@ -152,9 +152,14 @@ class Maker:
         now_ms = time_ns() // 1_000_000
         ids = (order.livestream_id, order.session_id, now_ms, order.recording_id)
         if outcome.error:
-            log.error("part %s was not made: %s", order.recording_id, outcome.error)
+            log.error("part %s was not made: %s", order.recording_id, outcome.error, extra=_about(order))
             self._emit(RecordingFailed(*ids, outcome.error))
             return
         path = str(self.target(order.recording_id).relative_to(self._data_dir))
-        log.info("made %s of %s: %d bytes", path, order.source.name, outcome.size)
+        log.info("made %s of %s: %d bytes", path, order.source.name, outcome.size, extra=_about(order))
         self._emit(RecordingReady(*ids, path, outcome.size, outcome.seconds, outcome.end_ms, order.reason))
+
+
+def _about(order: Order) -> dict[str, str]:
+    """What log lines of an order carry."""
+    return {"session_id": order.session_id, "livestream_id": order.livestream_id}

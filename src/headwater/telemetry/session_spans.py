@@ -3,7 +3,7 @@
     livestream.session      admitted ──────────────────────────────────────────────► closed, totals, index written
       livestream.start      admitted ──► first media ──► playable
       livestream.publisher              first media ───────────► gone │ back ─────► gone
-      livestream.recording              first media ──────────────────────────────► closed, where one is kept
+      livestream.recording              it begins ──► paused ──► goes on ──────────────► a whole file, or failed
 
 A span is sent when it ends: a broadcast of a day is there after that day, its parts before. What a crash cuts short is
 never sent; analytics know of it.
@@ -17,6 +17,9 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_co
 
 from headwater.events import (
     Event,
+    RecordingChanged,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionInterrupted,
     SessionOpened,
@@ -29,17 +32,25 @@ MAX_SESSIONS = 1000
 """Broadcasts traced at once; as many as are open by default. What comes beyond is not traced."""
 
 
+MAX_RECORDINGS = 2000
+"""Recordings traced at once; a file may be made after its session has ended."""
+
+
 class SessionSpans:
     """Every open broadcast's spans; an `events.Listener`."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._open: dict[str, _Broadcast] = {}
+        self._recordings: dict[str, Span] = {}
 
     def listen(self, event: Event) -> None:
         if isinstance(event, SessionOpened):
             if len(self._open) < MAX_SESSIONS:
                 self._open[event.session_id] = _Broadcast(self._tracer, event)
+            return
+        if isinstance(event, RecordingChanged | RecordingReady | RecordingFailed):
+            self._recording(event)
             return
         broadcast = self._open.get(getattr(event, "session_id", ""))
         if broadcast is None:
@@ -56,6 +67,25 @@ class SessionSpans:
         elif isinstance(event, SessionWarning):
             broadcast.session.add_event("warning", {"code": event.code, "message": event.message}, _ns(event.at_ms))
 
+    def _recording(self, event: RecordingChanged | RecordingReady | RecordingFailed) -> None:
+        if isinstance(event, RecordingChanged):
+            span, broadcast = self._recordings.get(event.recording_id), self._open.get(event.session_id)
+            if span is None and broadcast is not None and len(self._recordings) < MAX_RECORDINGS:
+                span = self._recordings[event.recording_id] = broadcast.child("livestream.recording", event.at_ms)
+                span.set_attribute("headwater.recording_id", event.recording_id)
+            if span is not None:
+                span.add_event(event.status.lower(), {"reason": event.reason}, _ns(event.at_ms))
+            return
+        span = self._recordings.pop(event.recording_id, None)
+        if span is None:
+            return
+        if isinstance(event, RecordingReady):
+            span.set_attribute("headwater.recording", event.path)
+            span.set_attribute("headwater.recording_bytes", event.size)
+        else:
+            span.set_status(Status(StatusCode.ERROR, event.error))
+        span.end(_ns(event.at_ms))
+
 
 class _Broadcast:
     """The spans of one."""
@@ -63,15 +93,15 @@ class _Broadcast:
     def __init__(self, tracer: Tracer, event: SessionOpened) -> None:
         self._tracer = tracer
         self._about = {"headwater.livestream_id": event.livestream_id, "headwater.session_id": event.session_id}
-        self._opened_ms = event.at_ms
         admitted_ms = min(event.admitted_ms or event.at_ms, event.at_ms)
         attributes = {**self._about, "headwater.encoder": event.encoder}
         self.session = tracer.start_span("livestream.session", start_time=_ns(admitted_ms), attributes=attributes)
-        self.start = self._child("livestream.start", admitted_ms)
+        self.start = self.child("livestream.start", admitted_ms)
         self.start.add_event("first media", timestamp=_ns(event.at_ms))
-        self._publisher: Span | None = self._child("livestream.publisher", event.at_ms)
+        self._publisher: Span | None = self.child("livestream.publisher", event.at_ms)
 
-    def _child(self, name: str, since_ms: int) -> Span:
+    def child(self, name: str, since_ms: int) -> Span:
+        """A span of a part of it."""
         context = set_span_in_context(self.session)
         return self._tracer.start_span(name, context, start_time=_ns(since_ms), attributes=self._about)
 
@@ -81,7 +111,7 @@ class _Broadcast:
 
     def back(self, event: SessionResumed) -> None:
         self._gone(event.at_ms, "another publisher took over")
-        self._publisher = self._child("livestream.publisher", event.at_ms)
+        self._publisher = self.child("livestream.publisher", event.at_ms)
         self._publisher.set_attribute("headwater.takeover", event.takeover)
 
     def _gone(self, at_ms: int, reason: str) -> None:
@@ -97,10 +127,6 @@ class _Broadcast:
         if self.start.is_recording():  # it never became playable
             self.start.set_status(Status(StatusCode.ERROR, event.error))
             self.start.end(now)
-        if event.recording is not None:
-            recording = self._child("livestream.recording", self._opened_ms)
-            recording.set_attribute("headwater.recording", event.recording)
-            recording.end(now)
         self.session.add_event("media ended", timestamp=_ns(event.at_ms))
         self.session.set_attribute("headwater.ingest_seconds", event.ingest_seconds)
         self.session.set_attribute("headwater.viewer_seconds", event.viewer_seconds)

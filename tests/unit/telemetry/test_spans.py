@@ -19,6 +19,9 @@ from starlette.routing import Mount, Route
 
 import headwater.telemetry.session_spans as session_spans_module
 from headwater.events import (
+    RecordingChanged,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionInterrupted,
     SessionOpened,
@@ -70,10 +73,12 @@ def test_a_broadcast_from_admission_to_its_end() -> None:
     for event in (
         opened(),
         SessionPlayable("l", "s", MS + 1000),
+        RecordingChanged("l", "s", MS + 300, "r", "RECORDING", None, "RECORD_ON_START"),
         SessionProgress("l", "s", MS + 4000, 1.0, 1.0),
         SessionWarning("l", "s", MS + 4500, "LONG_GOP", "keyframes every 8 s"),
         SessionInterrupted("l", "s", MS + 5000, MS + 35_000, "lost"),
         SessionResumed("l", "s", MS + 6000, takeover=False),
+        RecordingReady("l", "s", MS + 9500, "r", "recordings/s.mp4", 1000, 8.0, MS + 9000, "ALL_PEERS_LEFT"),
         closed(recording="recordings/s.mp4"),
     ):
         spans.listen(event)
@@ -86,7 +91,7 @@ def test_a_broadcast_from_admission_to_its_end() -> None:
     assert ms(recorded.one("livestream.start")) == (0, 1000)
     publishers = [ms(span) for span in recorded.all() if span.name == "livestream.publisher"]
     assert publishers == [(300, 5000), (6000, 9000)]
-    assert ms(recorded.one("livestream.recording"))[0] == 300
+    assert ms(recorded.one("livestream.recording")) == (300, 9500)
     assert len(recorded.all()) == 5
     for span in recorded.all():
         assert span is session or (span.parent is not None and span.parent.span_id == session.context.span_id)
@@ -110,6 +115,25 @@ def test_a_broadcast_that_failed_says_so() -> None:
         status = recorded.one(name).status
         assert (status.status_code, status.description) == (StatusCode.ERROR, "ERR_UNSUPPORTED_VIDEO_CODEC: no")
     assert {span.name for span in recorded.all()} == {"livestream.session", "livestream.start", "livestream.publisher"}
+
+
+def test_a_recording_may_be_made_after_its_session_or_not_at_all() -> None:
+    recorded = Recorded()
+    spans = SessionSpans(recorded.tracer)
+    spans.listen(opened())
+    for name in ("made", "failed"):
+        for status in ("RECORDING", "PAUSED", "RECORDING", "UPLOADING"):
+            spans.listen(RecordingChanged("l", "s", MS + 2000, name, status, (), "API_CALL"))
+    spans.listen(closed())
+    spans.listen(RecordingReady("l", "s", MS + 20_000, "made", "recordings/x.mp4", 1, 1.0, MS, ""))
+    spans.listen(RecordingFailed("l", "s", MS + 30_000, "failed", "ERR_DISK: full"))
+    spans.listen(RecordingFailed("l", "s", MS + 30_000, "another", "ERR_DISK: full"))
+    spans.listen(RecordingChanged("l", "s", MS + 40_000, "late", "RECORDING", None, "API_CALL"))
+    made, failed = (span for span in recorded.all() if span.name == "livestream.recording")
+    assert (ms(made), ms(failed)) == ((2000, 20_000), (2000, 30_000))
+    assert [event.name for event in made.events] == ["recording", "paused", "recording", "uploading"]
+    assert (made.status.status_code, failed.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
+    assert not spans._recordings
 
 
 def test_sessions_are_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
