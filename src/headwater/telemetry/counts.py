@@ -7,6 +7,8 @@ from collections import Counter
 from headwater.events import (
     Event,
     PublishRejected,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionInterrupted,
     SessionOpened,
@@ -27,12 +29,14 @@ class Counts:
         opened, ended, errored: Sessions. A session that ended is not one that errored.
         interrupted: Publishers that were gone while their session waited for them.
         resumed, taken_over: Those that came back, and those that another one replaced.
+        recorded, unrecorded: Recordings that became a whole file, and those that nothing came of.
         refused, warnings: By their code.
     """
 
     def __init__(self) -> None:
         self.opened = self.ended = self.errored = 0
         self.interrupted = self.resumed = self.taken_over = 0
+        self.recorded = self.unrecorded = 0
         self.refused: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
 
@@ -53,6 +57,10 @@ class Counts:
                 self.taken_over += 1
             else:
                 self.resumed += 1
+        elif isinstance(event, RecordingReady):
+            self.recorded += 1
+        elif isinstance(event, RecordingFailed):
+            self.unrecorded += 1
         elif isinstance(event, SessionWarning):
             _count(self.warnings, event.code)
 

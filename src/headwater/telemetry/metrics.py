@@ -86,6 +86,8 @@ def _sessions(counts: Counts) -> Iterator[Metric]:
     yield _counter("publishers_lost", "Publishers that went while their session waited.", counts.interrupted)
     returns = {"reconnect": counts.resumed, "takeover": counts.taken_over}
     yield _counters("publishers_resumed", "Publishers that went on with an open session, by how.", "how", returns)
+    made = {"ready": counts.recorded, "failed": counts.unrecorded}
+    yield _counters("recordings_finished", "Recordings that are over, by what came of them.", "result", made)
     yield _counters("publishes_refused", "Publishes that were not admitted, by reason.", "reason", counts.refused)
     yield _counters("session_warnings", "Warnings to owners of livestreams, by kind.", "code", counts.warnings)
 

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from headwater import __version__
 from headwater.events import (
     PublishRejected,
+    RecordingFailed,
+    RecordingReady,
     SessionClosed,
     SessionInterrupted,
     SessionOpened,
@@ -96,6 +98,9 @@ def test_what_happened_is_counted() -> None:
         SessionClosed("l", "s", 0, 1.0, 2.0, None, None),
         SessionClosed("l", "t", 0, 1.0, 2.0, "ERR_X: broken", None),
         SessionWarning("l", "s", 0, "LONG_GOP", "..."),
+        RecordingReady("l", "s", 0, "r", "recordings/s.mp4", 1, 1.0, 0, ""),
+        RecordingFailed("l", "s", 0, "q", "ERR_X: no"),
+        RecordingFailed("l", "s", 0, "p", "ERR_X: no"),
         rejected("ERR_BAD_STREAM_KEY"),
         rejected("ERR_BAD_STREAM_KEY"),
     ):
@@ -107,6 +112,8 @@ def test_what_happened_is_counted() -> None:
     assert read["headwater_publishers_lost_total", ()] == 1
     assert read["headwater_publishers_resumed_total", (("how", "reconnect"),)] == 1
     assert read["headwater_publishers_resumed_total", (("how", "takeover"),)] == 2
+    assert read["headwater_recordings_finished_total", (("result", "ready"),)] == 1
+    assert read["headwater_recordings_finished_total", (("result", "failed"),)] == 2
     assert read["headwater_publishes_refused_total", (("reason", "ERR_BAD_STREAM_KEY"),)] == 2
     assert read["headwater_session_warnings_total", (("code", "LONG_GOP"),)] == 1
 
