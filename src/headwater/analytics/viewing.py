@@ -6,6 +6,7 @@ is an argument; the player's clock is used for differences only.
 
     event mode        s ──► p ⇄ r                 start-up: the player's `msd`, else from s to p
                       d ──► s   ⇄ a, k, ...       stalled: in r; played: in p; both by `ts`
+                  (no `sta` ever)             played: from `msd` on; stalled: `bsd` (shaka-player 5.2)
     request mode      su, su, (no su), ..., bs    start-up: from the first request to the first without `su`
                                                   stalled: from the last request, its buffer played out, to that with bs
 """
@@ -74,7 +75,7 @@ class Viewing:
     __slots__ = (
         *("_began_s", "_counted_s", "_kbps", "_kbps_ms", "_kbps_sum", "_latencies", "_latency_sum", "_played_ms"),
         *("_sequence", "_stall_ms", "_stalled_ms", "_stalls", "_started", "_starting", "_startup_ms", "_state"),
-        *("_step_ms", "_ts"),
+        *("_stateless", "_step_ms", "_ts"),
         *("by_events", "due_s", "heard_s"),
     )
 
@@ -86,6 +87,7 @@ class Viewing:
 
     def _forget(self) -> None:
         self._state = ""
+        self._stateless = True
         self._started = False
         self._ts: int | None = None
         self._sequence = -1
@@ -122,12 +124,17 @@ class Viewing:
         late = self._ts is not None and self._ts - CLOCK_SET_MS <= ts < self._ts
         if late or (ts == self._ts and sequence == self._sequence):
             return
+        played_ms = self._played_ms
         self._pass(ts - self._ts if self._ts is not None else 0, now_s)
         self._ts, self._sequence = ts, -1 if sequence is None else sequence
         self._note(report)
         state = report.get("sta")
         if isinstance(state, str) and state in STATES:
+            self._stateless = False
             self._enter(state, ts)
+        elif self._stateless and self._started:
+            self._state = "p"
+            self._take_back(min(starvation_ms(report) or 0, self._played_ms - played_ms))
         latency = _number(report, "ltc")
         if latency is not None and self._state == "p":
             self._add_latency(latency)
@@ -156,6 +163,12 @@ class Viewing:
                 self._start(ts - self._starting)
         self._state = state
 
+    def _take_back(self, stalled_ms: int) -> None:
+        """Some of what was taken for played was a stall."""
+        self._play(-stalled_ms)
+        self._stall_ms += stalled_ms
+        self._end_stall()
+
     def _end_stall(self) -> None:
         if self._stall_ms >= LEAST_STALL_MS:
             self._stalls += 1
@@ -173,6 +186,8 @@ class Viewing:
             latency_ms: As computed from the buffer that it reports; None where that cannot be.
             starved_ms: How long the picture has stood still before it; None: it says nothing of that.
         """
+        measured_ms = starvation_ms(report)
+        starved_ms = starved_ms if measured_ms is None else measured_ms
         starting = report.get("su") is True
         if starting and not self._started and self._starting is None:
             self._starting = int(self._began_s * 1000)
@@ -248,6 +263,12 @@ def buffer_ms(report: Report) -> int | None:
     """The buffer that a player has, the shortest where it has several; None where it is not said."""
     values = [measure.value for measure in _measures(report.get("bl")) if measure.value >= 0]
     return min(values) if values else None
+
+
+def starvation_ms(report: Report) -> int | None:
+    """How long the picture stood still, as the player says once it moves again (`bsd`); None where it does not."""
+    values = [measure.value for measure in _measures(report.get("bsd")) if measure.value >= 0]
+    return max(values) if values else None
 
 
 def _measures(value: Value | None) -> tuple[Measure, ...]:

@@ -63,6 +63,20 @@ def test_start_up_does_not_count_the_time_until_the_viewer_presses_play() -> Non
     assert told("e=ps,sta=s", "e=ps,sta=a,ts=100", "e=ps,sta=s,ts=9000", "e=ps,sta=p,ts=9500").startup_ms == 500
 
 
+def test_a_player_that_says_no_states_plays_from_its_media_start_delay_on() -> None:
+    facts = told("e=t,ts=0", "e=t,msd=891,ts=1000,br=(436)", "e=t,ts=6000", "e=t,bsd=(2000;v 1500;a),ts=11000")
+    assert facts == Facts(891, 1, 2000, 8000, 436.0)
+    assert told("e=t,msd=1", "e=t,bsd=(90000),ts=5000").stalled_ms == 5000
+    assert told("e=t,msd=1,sta=p", "e=t,bsd=(2000),ts=5000").stalled_ms == 0  # the states say it all
+
+
+def test_requests_of_version_2_say_how_long_the_stall_was() -> None:
+    viewing = Viewing(0.0)
+    asked(viewing, 0.0, "ot=v")
+    asked(viewing, 10.0, "bsd=(3000),ot=v", starved_ms=4000)
+    assert (viewing.facts().stalled_ms, viewing.facts().played_ms) == (3000, 7000)
+
+
 def test_what_the_player_measured_comes_first() -> None:
     assert told("e=ps,sta=s", "e=ps,sta=p,ts=800,msd=650").startup_ms == 650
     assert told("e=ps,sta=p,msd=999999999").startup_ms is None
