@@ -144,9 +144,11 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             starting = operator.start_http(server.metrics.host, server.metrics.port)
             addresses = replace(addresses, metrics=await bound("metrics", starting))
             drain.later("the operator's listener", lambda: operator.stop(LEAST_S))
-        plane = await ControlPlane.open(settings.control, settings.recordings)
+        plane = await ControlPlane.open(settings.control, settings.recordings, settings.webhooks)
         drain.later("the control plane", lambda: plane.close(3.0))
         await recover_sessions(server.data, plane)
+
+        drain.later("webhooks", lambda: plane.stop_webhooks(1.0))  # when the last sessions are closed
 
         writer = DiskWriter(settings.recorder) if settings.livestream.disk else None
         if writer is not None:
@@ -182,6 +184,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         pages = Starlette(
             routes=[
                 Mount(API_PATH, telemetry.traced(plane.api)),
+                *plane.routes,
                 *telemetry.probes(),
                 *download_routes(recordings),
                 *report_routes(origin, directory),
@@ -208,6 +211,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             starting = ingest.start(server.rtmps.host, server.rtmps.port, tls)
             addresses = replace(addresses, rtmps=await bound("rtmps", starting))
         await plane.announce(addresses)
+        plane.webhooks.start()
         telemetry.accepting()
         yield addresses
 

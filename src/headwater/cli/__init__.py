@@ -1,4 +1,4 @@
-"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `hls-check`, `doctor`."""
+"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `webhooks`, `hls-check`, `doctor`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from headwater import __version__
-from headwater.cli import livestreams, recordings
+from headwater.cli import livestreams, recordings, webhooks
 from headwater.cli.demo import demo
 from headwater.cli.doctor import doctor
 from headwater.cli.hls_check import hls_check
@@ -60,6 +60,7 @@ app.command("demo")(demo)
 app.command("publish")(publish)
 app.add_typer(livestreams.app, name="livestreams")
 app.add_typer(recordings.app, name="recordings")
+app.add_typer(webhooks.app, name="webhooks")
 app.command("hls-check")(hls_check)
 app.command("doctor")(doctor)
 

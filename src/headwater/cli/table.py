@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 GAP = "  "
-GIVE_WAY = ("plays at", "created")
+GIVE_WAY = ("plays at", "error", "about", "events", "created", "attempts", "url")
 """Left out, in this order, where the terminal is too narrow; `show` prints them."""
 
 FOLDED = "name"
@@ -33,7 +33,7 @@ def _fitted(widths: Mapping[str, int], width: int) -> dict[str, int]:
     kept = dict(widths)
     least = min(kept[FOLDED], MIN_FOLDED_WIDTH)
     for name in GIVE_WAY:
-        if _total(kept) - kept[FOLDED] + least > width:
+        if name in kept and _total(kept) - kept[FOLDED] + least > width:
             del kept[name]
     kept[FOLDED] = max(least, kept[FOLDED] - max(0, _total(kept) - width))
     return kept

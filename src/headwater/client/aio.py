@@ -19,6 +19,9 @@ from headwater.client.models import (
     App,
     CreatedLivestream,
     CreatedToken,
+    Delivery,
+    DeliveryState,
+    DeliveryWithAttempts,
     Livestream,
     LivestreamDay,
     LivestreamPage,
@@ -40,6 +43,7 @@ from headwater.client.models import (
     Status,
     Token,
     ViewerExperience,
+    Webhook,
 )
 from headwater.client.requests import PER_PAGE, Request, Requests, SortOrder, Time
 
@@ -297,6 +301,59 @@ class AsyncHeadwater:
     ) -> Page[Meeting]:
         """Fetch a page of the app's meetings, the newest first."""
         return await self._send(self._requests.list_meetings(page_no=page_no, per_page=per_page, search=search))
+
+    async def create_webhook(self, *, name: str, url: str, events: Sequence[str], enabled: bool = True) -> Webhook:
+        """Have events sent to a URL; `get_webhook_events` says which there are."""
+        return await self._send(self._requests.create_webhook(name, url, events, enabled=enabled))
+
+    async def get_webhooks(self) -> list[Webhook]:
+        """Fetch all webhooks of the app."""
+        return await self._send(self._requests.get_webhooks())
+
+    async def get_webhook_events(self) -> list[str]:
+        """Fetch the names of the events that webhooks are told."""
+        return await self._send(self._requests.get_webhook_events())
+
+    async def get_webhook_by_id(self, webhook_id: str) -> Webhook:
+        """Fetch a webhook."""
+        return await self._send(self._requests.get_webhook_by_id(webhook_id))
+
+    async def edit_webhook(
+        self,
+        webhook_id: str,
+        *,
+        name: str | UnsetType = UNSET,
+        url: str | UnsetType = UNSET,
+        events: Sequence[str] | UnsetType = UNSET,
+        enabled: bool | UnsetType = UNSET,
+    ) -> Webhook:
+        """Change a webhook; what is not given stays. What waits for it is tried at once."""
+        request = self._requests.edit_webhook(webhook_id, name=name, url=url, events=events, enabled=enabled)
+        return await self._send(request)
+
+    async def delete_webhook(self, webhook_id: str) -> Webhook:
+        """Delete a webhook, what waits for it, and its log."""
+        return await self._send(self._requests.delete_webhook(webhook_id))
+
+    async def get_webhook_deliveries(
+        self,
+        webhook_id: str,
+        *,
+        state: DeliveryState | None = None,
+        page_no: int | None = None,
+        per_page: int | None = None,
+    ) -> Page[Delivery]:
+        """Fetch a page of what a webhook was told, the newest first."""
+        request = self._requests.get_webhook_deliveries(webhook_id, state=state, page_no=page_no, per_page=per_page)
+        return await self._send(request)
+
+    async def get_webhook_delivery(self, webhook_id: str, delivery_id: str) -> DeliveryWithAttempts:
+        """Fetch one delivery with its attempts."""
+        return await self._send(self._requests.get_webhook_delivery(webhook_id, delivery_id))
+
+    async def redeliver(self, webhook_id: str, delivery_id: str) -> Message:
+        """Deliver an event again, or now what waits for its next attempt."""
+        return await self._send(self._requests.redeliver(webhook_id, delivery_id))
 
     async def list_tokens(self, *, page_no: int | None = None, per_page: int | None = None) -> Page[Token]:
         """Fetch a page of the account's API tokens."""

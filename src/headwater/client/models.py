@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ T = TypeVar("T")
 Status = Literal["LIVE", "IDLE", "ERRORED", "INVOKED"]
 RecordingStatus = Literal["INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED"]
 Permission = Literal["admin", "read"]
+DeliveryState = Literal["waiting", "delivered", "failed"]
 
 
 class Paging(Struct, frozen=True):
@@ -307,6 +308,47 @@ class Meeting(Struct, frozen=True):
     live_stream_on_start: bool = False
     record_on_start: bool = False
     persist_chat: bool = False
+
+
+class Webhook(Struct, frozen=True):
+    id: str
+    name: str
+    url: str
+    events: list[str]
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class Delivery(Struct, frozen=True):
+    """An event for one webhook; `id` is its `rtk-uuid`, `about` the livestream or meeting that it tells of."""
+
+    id: str
+    event: str
+    about: str
+    state: DeliveryState
+    attempts: int
+    status_code: int | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    next_attempt_at: datetime | None
+    payload: dict[str, Any]
+
+
+class Attempt(Struct, frozen=True):
+    """One request of a delivery; `answer` is the beginning of what came back."""
+
+    at: datetime
+    duration_ms: int
+    status_code: int | None
+    error: str | None
+    answer: str
+
+
+class DeliveryWithAttempts(Struct, frozen=True):
+    delivery: Delivery
+    attempts: list[Attempt]
 
 
 class Token(Struct, frozen=True):

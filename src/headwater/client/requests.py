@@ -99,6 +99,12 @@ class Requests:
     def _recording(self, recording_id: str) -> str:
         return f"{self._app}/recordings/{quote(recording_id, safe='')}"
 
+    def _webhook(self, webhook_id: str) -> str:
+        return f"{self._app}/webhooks/{quote(webhook_id, safe='')}"
+
+    def _delivery(self, webhook_id: str, delivery_id: str) -> str:
+        return f"{self._webhook(webhook_id)}/deliveries/{quote(delivery_id, safe='')}"
+
     # The ten operations of the contract, and day-wise analytics
 
     def create_independent_livestream(
@@ -300,6 +306,47 @@ class Requests:
     ) -> Request[models.Page[models.Meeting]]:
         query = _query(page_no=page_no, per_page=per_page, search=search)
         return Request("GET", f"{self._app}/meetings", models.Page[models.Meeting], query, in_data=False)
+
+    def create_webhook(self, name: str, url: str, events: Sequence[str], *, enabled: bool) -> Request[models.Webhook]:
+        body = {"name": name, "url": url, "events": list(events), "enabled": enabled}
+        return Request("POST", f"{self._app}/webhooks", models.Webhook, body=body)
+
+    def get_webhooks(self) -> Request[list[models.Webhook]]:
+        return Request("GET", f"{self._app}/webhooks", list[models.Webhook])
+
+    def get_webhook_events(self) -> Request[list[str]]:
+        return Request("GET", f"{self._app}/webhooks/all", list[str])
+
+    def get_webhook_by_id(self, webhook_id: str) -> Request[models.Webhook]:
+        return Request("GET", self._webhook(webhook_id), models.Webhook)
+
+    def edit_webhook(
+        self,
+        webhook_id: str,
+        *,
+        name: str | UnsetType,
+        url: str | UnsetType,
+        events: Sequence[str] | UnsetType,
+        enabled: bool | UnsetType,
+    ) -> Request[models.Webhook]:
+        body = _given(name=name, url=url, events=events, enabled=enabled)
+        return Request("PATCH", self._webhook(webhook_id), models.Webhook, body=body)
+
+    def delete_webhook(self, webhook_id: str) -> Request[models.Webhook]:
+        return Request("DELETE", self._webhook(webhook_id), models.Webhook)
+
+    def get_webhook_deliveries(
+        self, webhook_id: str, *, state: models.DeliveryState | None, page_no: int | None, per_page: int | None
+    ) -> Request[models.Page[models.Delivery]]:
+        query = _query(state=state, page_no=page_no, per_page=per_page)
+        path = f"{self._webhook(webhook_id)}/deliveries"
+        return Request("GET", path, models.Page[models.Delivery], query, in_data=False)
+
+    def get_webhook_delivery(self, webhook_id: str, delivery_id: str) -> Request[models.DeliveryWithAttempts]:
+        return Request("GET", self._delivery(webhook_id, delivery_id), models.DeliveryWithAttempts)
+
+    def redeliver(self, webhook_id: str, delivery_id: str) -> Request[models.Message]:
+        return Request("POST", f"{self._delivery(webhook_id, delivery_id)}/redeliver", models.Message)
 
     def list_tokens(self, *, page_no: int | None, per_page: int | None) -> Request[models.Page[models.Token]]:
         query = _query(page_no=page_no, per_page=per_page)

@@ -79,6 +79,14 @@ BOUNDS: dict[str, Bound] = {
     "telemetry.max_livestreams": (0, 10_000),
     "telemetry.ready_database_s": (0.1, 30),
     "telemetry.ready_free_bytes": (0, 1024 * GIB),
+    "webhooks.concurrency": (1, 1000),
+    "webhooks.concurrency_per_webhook": (1, 100),
+    "webhooks.timeout_s": (0.1, 120),
+    "webhooks.retry_first_s": (0.05, 3600),
+    "webhooks.retry_max_s": (0.05, 86_400),
+    "webhooks.give_up_s": (1, 30 * 86_400),
+    "webhooks.keep_finished": (1, 100_000),
+    "webhooks.keep_finished_s": (60, 366 * 86_400),
 }
 
 

@@ -26,6 +26,7 @@ PURPOSES = {
     "recorder": "Writing to disk",
     "recordings": "What becomes of recordings",
     "control": "The API",
+    "webhooks": "Delivery of webhooks",
     "ingest": "What an encoder may send",
     "telemetry": "Metrics and readiness",
 }

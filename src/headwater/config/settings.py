@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from headwater.config.server import ServerSettings
 from headwater.control.retention import RecordingSettings
 from headwater.control.settings import ControlSettings
+from headwater.control.webhooks.settings import WebhookSettings
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.livestream import LivestreamSettings
 from headwater.pipeline.origin.experience import ExperienceSettings
@@ -45,6 +46,7 @@ class Settings:
     recordings: RecordingSettings = field(default_factory=RecordingSettings)
     control: ControlSettings = field(default_factory=lambda: ControlSettings(ServerSettings().data))
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
 
 @dataclass(frozen=True, slots=True)

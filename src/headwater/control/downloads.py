@@ -55,8 +55,15 @@ class Links:
 
     def folder(self, row: RecordingRow, expires_ms: int) -> str:
         """The same without the file's name: its pictures are `sprite.jpg` and `sprite.vtt` there."""
+        return self._folder(row.id, expires_ms)
+
+    def path_to(self, recording_id: str, file_name: str, expires_ms: int) -> str:
+        """As `path`, of a recording by its id and what it is to be saved as."""
+        return f"{self._folder(recording_id, expires_ms)}/{quote(file_name)}"
+
+    def _folder(self, recording_id: str, expires_ms: int) -> str:
         expires = str(expires_ms // 1000)
-        return f"{DOWNLOAD_PATH}/{row.id}/{expires}/{self._signature(row.id, expires)}"
+        return f"{DOWNLOAD_PATH}/{recording_id}/{expires}/{self._signature(recording_id, expires)}"
 
     async def find(self, recording_id: str, expires: str, signature: str, now_ms: int) -> Download | None:
         """What a link leads to; None where it was not made here, has expired, or what it led to is gone."""

@@ -17,6 +17,7 @@ from headwater.control.repository import event_log, experiences, health, livestr
 from headwater.control.repository.event_log import plain_text
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import Progress, SessionRow
+from headwater.control.webhooks import outbox
 from headwater.events import (
     Event,
     PublishRejected,
@@ -97,10 +98,18 @@ async def _log(
     )
 
 
-async def _change_status(conn: AsyncConnection, livestream: LivestreamRow, happening: Happening, at_ms: int) -> None:
+async def _change_status(
+    conn: AsyncConnection,
+    livestream: LivestreamRow,
+    happening: Happening,
+    at_ms: int,
+    session_id: str,
+    error: str | None = None,
+) -> None:
     status = follow(Status(livestream.status), happening)
     if status != livestream.status:
         await livestreams.update(conn, livestream.id, at_ms, status=status.value)
+        await outbox.livestream_status(conn, livestream, status.value, at_ms, session_id=session_id, error=error)
 
 
 async def _opened(conn: AsyncConnection, event: SessionOpened, node: str) -> None:
@@ -113,7 +122,7 @@ async def _opened(conn: AsyncConnection, event: SessionOpened, node: str) -> Non
     invoked = livestream.invoked_ms if livestream.status == Status.INVOKED else event.at_ms
     await sessions.insert(conn, _new_session(livestream, event.session_id, node, event.at_ms, invoked, event.encoder))
     await _log(conn, event, "opened", f"Media is arriving from {event.remote} ({event.encoder}).")
-    await _change_status(conn, livestream, Happening.OPENED, event.at_ms)
+    await _change_status(conn, livestream, Happening.OPENED, event.at_ms, event.session_id)
 
 
 def _new_session(
@@ -149,7 +158,7 @@ async def _happened(
     session = await sessions.find_any(conn, event.session_id)
     if livestream is None or session is None or session.stopped_ms is not None:
         return
-    await _change_status(conn, livestream, happening, event.at_ms)
+    await _change_status(conn, livestream, happening, event.at_ms, event.session_id)
     await _log(conn, event, kind, message)
 
 
@@ -167,7 +176,8 @@ async def _closed(conn: AsyncConnection, event: SessionClosed) -> None:
         recording=event.recording,
     )
     await sessions.close(conn, final, event.at_ms, event.at_ms)
-    await _change_status(conn, livestream, Happening.ENDED if error is None else Happening.FAILED, event.at_ms)
+    happening = Happening.ENDED if error is None else Happening.FAILED
+    await _change_status(conn, livestream, happening, event.at_ms, session.id, error)
     if error is not None and event.ingest_seconds == 0:
         await _forget_same_failure(conn, session, error)
     if error is None:
@@ -231,11 +241,11 @@ async def recover(conn: AsyncConnection, session: SessionRow, recording: Recover
     final = replace(session, ingest_seconds=ingest_seconds, recording=path)
     if not await sessions.close(conn, final, stopped_ms, now_ms):
         return
+    await _change_status(conn, livestream, Happening.ENDED, now_ms, session.id)
     if recording is not None and not await recordings.of_session(conn, session.id):
         await recording_history.whole_session(
             conn, session, recording.path, recording.seconds, recording.size, stopped_ms, now_ms
         )
-    await _change_status(conn, livestream, Happening.ENDED, now_ms)
     where = "where it was last known" if recording is None else "with its recording"
     await event_log.append(
         conn,

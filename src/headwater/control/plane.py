@@ -5,7 +5,9 @@ await plane.recover(recordings)                sessions that a crash left open a
 plane.attach(broadcasts)                       answers now know what is live
 ... events go to plane.listen; plane.stream_keys and plane.playbacks answer the pipeline ...
 credentials = await plane.announce(addresses)  once the servers are bound
-... plane.api serves /client/v4 ...
+plane.webhooks.start()                         from here on webhooks are told, also what the last run left
+... plane.api serves /client/v4, plane.routes what lies beside it ...
+await plane.stop_webhooks(timeout_s)           after the last session has been closed
 await plane.close(timeout_s)                   after the last session has been closed
 """
 
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from headwater.control.api import well_known
 from headwater.control.api.application import build_api
 from headwater.control.api.service import Service
 from headwater.control.authority import Playbacks, StreamKeys
@@ -35,6 +38,8 @@ from headwater.control.repository.sessions import SessionRow
 from headwater.control.retention import RecordingSettings, Retention
 from headwater.control.settings import ControlSettings
 from headwater.control.urls import Addresses, Urls
+from headwater.control.webhooks.dispatcher import Dispatcher
+from headwater.control.webhooks.settings import WebhookSettings
 from headwater.errors import OperatorError
 from headwater.events import Event, SessionOpened
 
@@ -65,10 +70,18 @@ class ControlPlane:
         playbacks: What may be played.
         links: What may be downloaded.
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
+        routes: What has its place at the root of the server: the key that webhooks are signed with.
+        webhooks: Delivers events to webhooks, between its `start` and `stop_webhooks`.
     """
 
     def __init__(
-        self, settings: ControlSettings, database: Database, node: str, key: bytes, keeping: RecordingSettings
+        self,
+        settings: ControlSettings,
+        database: Database,
+        node: str,
+        key: bytes,
+        keeping: RecordingSettings,
+        webhooks: WebhookSettings,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -79,6 +92,8 @@ class ControlPlane:
         self._events = EventWriter(database, node, written=self._written)
         self._checks: set[asyncio.Task[None]] = set()
         self.links = Links(key, database)
+        link_ms = round(settings.download_link_s * 1000)
+        self.webhooks = Dispatcher(database, node, self._urls, webhooks, links=self.links, link_ms=link_ms)
         self._service = Service(
             database,
             self._urls,
@@ -86,13 +101,20 @@ class ControlPlane:
             self._forget,
             node=node,
             links=self.links,
-            link_ms=round(settings.download_link_s * 1000),
+            link_ms=link_ms,
+            webhooks=self.webhooks,
         )
         self._retention = Retention(database, node, keeping, lambda: self._service.files, self._forget)
         self.api = build_api(self._service, settings)
+        self.routes = well_known.routes(self.webhooks.key)
 
     @classmethod
-    async def open(cls, settings: ControlSettings, keeping: RecordingSettings | None = None) -> ControlPlane:
+    async def open(
+        cls,
+        settings: ControlSettings,
+        keeping: RecordingSettings | None = None,
+        webhooks: WebhookSettings | None = None,
+    ) -> ControlPlane:
         """Open the database, and migrate it.
 
         Raises:
@@ -104,7 +126,7 @@ class ControlPlane:
         except OSError as error:
             raise OperatorError(f"cannot use the data folder {settings.data_dir}: {error}") from error
         database = await open_database(settings.database_url, settings.data_dir)
-        plane = cls(settings, database, node, key, keeping or RecordingSettings())
+        plane = cls(settings, database, node, key, keeping or RecordingSettings(), webhooks or WebhookSettings())
         plane._events.start()
         return plane
 
@@ -199,21 +221,30 @@ class ControlPlane:
         """Wait until all events so far, progress too, are durable; False if that took too long."""
         return await self._events.settle(timeout_s, progress=True)
 
+    async def stop_webhooks(self, timeout_s: float) -> None:
+        """Tell webhooks of the last events too, for at most `timeout_s`; the rest is told after the next start."""
+        began_s = time.monotonic()
+        await self._events.settle(timeout_s)
+        await self.webhooks.stop(max(0.0, timeout_s - (time.monotonic() - began_s)))
+
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
         for check in self._checks:
             check.cancel()
         self._retention.stop()
+        await self.webhooks.stop(0.0)
         await self._events.close(timeout_s)
         await self._database.close()
 
     def _written(self, livestream_ids: set[str]) -> None:
         if livestream_ids:
             self.playbacks.forget()  # a recording may have been added
+            self.webhooks.wake()
 
     def _forget(self) -> None:
         self.stream_keys.forget()
         self.playbacks.forget()
+        self.webhooks.wake()
 
 
 def _now_ms() -> int:

@@ -6,6 +6,8 @@
               │        │               ├─ recordings
               │        │               └─ events
               │        ├─ analytics_days, analytics_returns, analytics_overnight
+              │        ├─ webhooks ─┬─ webhook_deliveries ── webhook_attempts
+              │        │            └─ webhook_lanes
               │        └─ meetings ──── (livestreams.meeting_id)
               └─ tokens (optionally of one app)
 
@@ -295,4 +297,85 @@ events = Table(
     Column("code", String(64), nullable=False),
     Column("message", Text, nullable=False),
     Index("ix_events_livestream_id_id", "livestream_id", "id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False, index=True),
+    Column("name", String(255), nullable=False),
+    Column("url", Text, nullable=False),
+    # A JSON array of event names: an app has few webhooks, and they are always read together.
+    Column("events", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+)
+
+# The outbox, and the log of what became of it: an event for one webhook. It is written in the transaction of the change
+# that it tells; `seq` is the order of a lane, because whoever adds to a lane holds the lock of what it is about.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("seq", BigId, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("webhook_id", String(36), ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("lane", String(64), nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("status_code", Integer, nullable=True),
+    Column("error", Text, nullable=True),
+    _ms("created_ms"),
+    # When the present round of attempts began: `created_ms`, or when it was sent again by hand.
+    _ms("queued_ms"),
+    _ms("finished_ms", nullable=True),
+    CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="state"),
+    Index("ix_webhook_deliveries_webhook_id_state_seq", "webhook_id", "state", "seq"),
+    Index(
+        "ix_webhook_deliveries_waiting",
+        "webhook_id",
+        "lane",
+        "seq",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+
+# A lane is what has to stay in order: the events about one livestream (or meeting) for one webhook. It is there while
+# any of them wait; who delivers holds a lease, because several servers may share a database.
+webhook_lanes = Table(
+    "webhook_lanes",
+    metadata,
+    Column("webhook_id", String(36), ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("lane", String(64), primary_key=True),
+    _ms("next_ms"),
+    _ms("leased_until_ms"),
+    Column("node", String(64), nullable=False),
+    Index("ix_webhook_lanes_next_ms", "next_ms"),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("delivery_seq", BigInteger, ForeignKey("webhook_deliveries.seq", ondelete="CASCADE"), nullable=False),
+    _ms("at_ms"),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status_code", Integer, nullable=True),
+    Column("answer", Text, nullable=False),
+    Column("error", Text, nullable=True),
+    Index("ix_webhook_attempts_delivery_seq_id", "delivery_seq", "id"),
+)
+
+# One row: the key that all servers of this database sign webhooks with.
+webhook_key = Table(
+    "webhook_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("private_pem", Text, nullable=False),
+    _ms("created_ms"),
+    CheckConstraint("id = 1", name="one"),
 )

@@ -28,13 +28,16 @@ def run(
     )
 
 
+COMMANDS = ("serve", "demo", "publish", "livestreams", "recordings", "webhooks", "hls-check", "doctor")
+
+
 def test_help_names_every_command() -> None:
     out = run("--help").stdout
-    for command in ("serve", "demo", "publish", "livestreams", "recordings", "hls-check", "doctor"):
+    for command in COMMANDS:
         assert command in out
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "publish", "livestreams", "recordings", "hls-check", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.returncode == 0 and len(result.stdout) > 300
@@ -128,6 +131,32 @@ def test_a_livestream_by_its_name_its_sessions_events_stop_and_deletion(tmp_path
         assert ask("show", "launch").returncode == 0, "the name is unique again"
         unknown = ask("stop", "lunch")
         assert unknown.returncode == 4 and "no livestream has the name or id 'lunch'" in unknown.stderr
+
+
+def test_webhooks_from_creation_to_deletion(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        where = {"HEADWATER_CREDENTIALS": str(server.data / "credentials.json")}
+        refused = run("webhooks", "create", "http://127.0.0.1:9/", env=where)
+        assert refused.returncode == 4 and "allow_networks" in refused.stderr
+        made = json.loads(run("webhooks", "create", "http://hooks.invalid/a", "--json", env=where).stdout)
+        assert (made["name"], made["events"]) == (
+            "hooks.invalid",
+            ["livestreaming.statusUpdate", "recording.statusUpdate"],
+        )
+        named = ["--name", "mine", "--event", "meeting.started", "--event", "meeting.ended"]
+        shown = run("webhooks", "create", "https://hooks.invalid/b", *named, env=where).stdout
+        assert "meeting.started, meeting.ended" in shown
+        assert made["id"] in run("webhooks", "list", env=where).stdout
+        assert len(json.loads(run("webhooks", "list", "--json", env=where).stdout)) == 2
+        assert run("livestreams", "create", env=where).returncode == 0
+        (told,) = json.loads(run("webhooks", "deliveries", made["id"], "--json", env=where).stdout)
+        assert told["event"] == "livestreaming.statusUpdate"
+        assert told["id"] in run("webhooks", "deliveries", made["id"], "--state", "waiting", env=where).stdout
+        assert run("webhooks", "redeliver", made["id"], told["id"], env=where).stdout == "1 to be delivered again\n"
+        assert run("webhooks", "redeliver", made["id"], "--failed", env=where).stdout == "0 to be delivered again\n"
+        assert run("webhooks", "redeliver", made["id"], env=where).returncode == 2
+        assert "deleted hooks.invalid" in run("webhooks", "delete", made["id"], env=where).stdout
+        assert run("webhooks", "deliveries", made["id"], env=where).returncode == 4
 
 
 def test_what_is_wrong_with_the_access_is_said(tmp_path: Path) -> None:

@@ -107,6 +107,24 @@ class TestEveryMethod:
         assert ids[-3:] == created
         assert len(ids) == len(set(ids)) == headwater.get_all_livestreams(per_page=1).paging.total_count
 
+    def test_webhooks(self, headwater: Headwater) -> None:
+        made = headwater.create_webhook(name="a", url="https://9.9.9.9/", events=["livestreaming.statusUpdate"])
+        assert headwater.edit_webhook(made.id, enabled=False, name="b").name == "b"
+        assert not headwater.get_webhook_by_id(made.id).enabled
+        assert headwater.edit_webhook(made.id, enabled=True).events == made.events
+        assert made.id in [one.id for one in headwater.get_webhooks()]
+        created = headwater.create_independent_livestream()
+        assert set(made.events) < set(headwater.get_webhook_events())
+        (delivery,) = headwater.get_webhook_deliveries(made.id, state="waiting", per_page=5).data
+        assert delivery.about == created.id
+        assert delivery.payload["streamKey"] == created.stream_key
+        headwater.redeliver(made.id, delivery.id)
+        shown = headwater.get_webhook_delivery(made.id, delivery.id)
+        assert (shown.delivery.id, shown.attempts) == (delivery.id, [])
+        assert headwater.delete_webhook(made.id).id == made.id
+        with pytest.raises(NotFound):
+            headwater.get_webhook_by_id(made.id)
+
     def test_meetings(self, headwater: Headwater) -> None:
         meeting = headwater.create_meeting(title="Weekly", record_on_start=True)
         assert meeting.record_on_start
@@ -203,7 +221,7 @@ class TestTwins:
     def test_every_operation_has_a_method(self) -> None:
         from headwater.control.api.catalogue import OPERATIONS
 
-        other_names = {"get_app", "get_meeting_livestream", "replace_meeting"}
+        other_names = {"get_app", "get_meeting_livestream", "replace_meeting", "replace_webhook"}
         for operation in OPERATIONS:
             assert operation.name in other_names or hasattr(Headwater, operation.name), operation.name
 

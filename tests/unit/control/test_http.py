@@ -161,6 +161,10 @@ class _Ids(dict[str, str]):
         return "00000000-0000-4000-8000-000000000000"
 
 
+HOOK = {"name": "hook", "url": "https://9.9.9.9/hook", "events": ["livestreaming.statusUpdate"]}
+COLLECTIONS = ("/livestreams", "/meetings", "/webhooks", "/webhooks/all")
+
+
 class TestCrossing:
     """Accounts and apps are walls."""
 
@@ -173,7 +177,9 @@ class TestCrossing:
 
     async def test_another_account_by_every_operation(self, any_api: Api) -> None:
         """Whoever is of another account finds nothing of ours, and changes nothing, by its own paths or by ours."""
+        hook = (await any_api.call("POST", "/webhooks", json=HOOK))["data"]
         created = await any_api.create("ours")
+        (delivery,) = (await any_api.call("GET", f"/webhooks/{hook['id']}/deliveries"))["data"]
         broadcast = await any_api.broadcasts.publish(created["stream_key"])
         meeting = (await any_api.call("POST", "/meetings", json={"title": "ours"}))["data"]
         (token,) = (await any_api.http.get(any_api.account + "/tokens")).json()["data"]
@@ -185,11 +191,13 @@ class TestCrossing:
             "meeting_id": meeting["id"],
             "token_id": token["id"],
             "recording_id": recording["id"],
+            "webhook_id": hook["id"],
+            "delivery_id": delivery["id"],
         }
         before = (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"]
         ours, theirs = any_api.credentials, {"account_id": account_id, "app_id": app_id}
         for operation in OPERATIONS:
-            given = {"name": "x", "disabled": True, "action": "stop", "start": 0, "end": 1}
+            given = {**HOOK, "name": "x", "disabled": True, "action": "stop", "start": 0, "end": 1}
             given["livestream_id"] = created["id"]
             body = {"json": given} if operation.body is not None else {}
             headers = {"Authorization": f"Bearer {secret}"}
@@ -218,8 +226,10 @@ class TestCrossing:
         refused(await any_api.http.get(f"{theirs}/{created['id']}", headers=headers), 404)
 
     async def test_another_app_of_the_account(self, any_api: Api) -> None:
-        """A livestream, session, meeting of one app is not found through another, by any operation."""
+        """A livestream, session, meeting, webhook of one app is not found through another, by any operation."""
+        hook = (await any_api.call("POST", "/webhooks", json=HOOK))["data"]
         created = await any_api.create()
+        (delivery,) = (await any_api.call("GET", f"/webhooks/{hook['id']}/deliveries"))["data"]
         broadcast = await any_api.broadcasts.publish(created["stream_key"])
         meeting = (await any_api.call("POST", "/meetings", json={}))["data"]
         recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
@@ -232,6 +242,8 @@ class TestCrossing:
             "session_id": broadcast.session_id,
             "meeting_id": meeting["id"],
             "recording_id": recording["id"],
+            "webhook_id": hook["id"],
+            "delivery_id": delivery["id"],
         }
         crossing = [
             operation
@@ -240,11 +252,12 @@ class TestCrossing:
         ]
         for operation in crossing:
             path = operation.path.format_map(ids)
-            if path.removeprefix(second) in ("/livestreams", "/meetings") or "analytics" in path:
+            if path.removeprefix(second) in COLLECTIONS or "analytics" in path:
                 continue
             if (operation.method, path.removeprefix(second)) == ("GET", "/recordings"):
                 continue
             given = {"action": "stop", "livestream_id": created["id"], "start": 0, "end": 1}
+            given = HOOK if "/webhooks" in path else given
             body = {"json": given} if operation.body is not None else {}
             refused(await any_api.http.request(operation.method, path, **body), 404)
         totals = (await any_api.http.get(second + "/analytics/livestreams/overall")).json()["data"]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from headwater.control.api.operations import Operation
-from headwater.control.api.routes import analytics, apps, experience, livestreams, meetings, recordings, tokens
+from headwater.control.api.routes import (
+    analytics,
+    apps,
+    experience,
+    livestreams,
+    meetings,
+    recordings,
+    tokens,
+    webhooks,
+)
 
 OPERATIONS: Final[list[Operation]] = [
     *apps.OPERATIONS,
@@ -15,4 +24,5 @@ OPERATIONS: Final[list[Operation]] = [
     *meetings.OPERATIONS,
     *recordings.OPERATIONS,
     *analytics.OPERATIONS,
+    *webhooks.OPERATIONS,
 ]

@@ -10,6 +10,7 @@ from headwater.control.downloads import Links
 from headwater.control.files import Files, NoFiles
 from headwater.control.listener import EventWriter
 from headwater.control.urls import Urls
+from headwater.control.webhooks.dispatcher import Dispatcher
 
 SETTLE_S = 2.0
 """How long an answer waits for events that have just happened to be durable; then it shows what is."""
@@ -22,6 +23,7 @@ class Service:
         broadcasts: Who runs the open sessions.
         files: Who has the recordings' files.
         node: This server's name.
+        webhooks: Who delivers events; to be woken when some were stored (`changed` does).
         links, link_ms: Download links, and how long they hold.
         changed: To be called after the change of a livestream, so that nobody is admitted by an old answer.
         tokens_changed: To be called after a token was revoked, likewise.
@@ -37,10 +39,12 @@ class Service:
         node: str,
         links: Links,
         link_ms: int,
+        webhooks: Dispatcher,
     ) -> None:
         self.database = database
         self.urls = urls
         self.events = events
+        self.webhooks = webhooks
         self.changed = changed
         self.tokens_changed: Callable[[], None] = lambda: None
         self.broadcasts: Broadcasts = NoBroadcasts()

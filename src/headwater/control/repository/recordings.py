@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.repository.rows import columns_of, contains, many, one, page
 from headwater.control.tables import livestreams, meetings, recordings
+from headwater.control.webhooks import outbox
 
 
 class RecordingStatus(StrEnum):
@@ -97,6 +98,8 @@ async def change(
     await conn.execute(
         recordings.update().where(_c.id == row.id).values(status=status.value, updated_ms=now_ms, **values)
     )
+    if status != row.status:
+        await outbox.recording_status(conn, changed, now_ms)
     return changed
 
 

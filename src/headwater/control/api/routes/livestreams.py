@@ -38,6 +38,7 @@ from headwater.control.lifecycle import Happening, Status, follow
 from headwater.control.repository import event_log, health, livestreams, sessions
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import SessionRow
+from headwater.control.webhooks import outbox
 from headwater.health import HealthSample
 
 STOPPED = ("STOPPED_BY_API", "The broadcast was stopped through the API.")
@@ -53,6 +54,7 @@ async def create(call: Call[NoQuery, CreateLivestream]) -> Answer[CreatedLivestr
             conn, call.app_id, name=call.body.name, now_ms=call.now_ms, record=call.body.record
         )
         await event_log.append(conn, row.id, at_ms=call.now_ms, kind="created", message="Created through the API.")
+        await outbox.livestream_status(conn, row, row.status, call.now_ms)
     call.service.changed()
     return Answer(
         CreatedLivestream(
@@ -203,6 +205,8 @@ async def delete(call: Call[NoQuery, None]) -> Answer[Message]:
         row = await _lock(conn, call)
         status = follow(Status(row.status), Happening.STOPPED)
         await livestreams.update(conn, row.id, call.now_ms, deleted_ms=call.now_ms, status=status.value)
+        if status != row.status:
+            await outbox.livestream_status(conn, row, status.value, call.now_ms)
     call.service.changed()
     await call.service.broadcasts.stop(row.id, *DELETED)
     await call.service.settled()

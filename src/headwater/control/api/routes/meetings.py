@@ -30,6 +30,7 @@ from headwater.control.api.validation import check_name, check_text
 from headwater.control.lifecycle import Happening, Status, follow
 from headwater.control.repository import event_log, livestreams, meetings, sessions
 from headwater.control.repository.meetings import MeetingRow
+from headwater.control.webhooks import outbox
 
 STOPPED = ("STOPPED_BY_API", "The meeting's livestream was stopped.")
 
@@ -132,6 +133,7 @@ async def start_livestream(call: Call[NoQuery, StartLivestream]) -> Answer[Start
         await event_log.append(
             conn, row.id, at_ms=call.now_ms, kind="created", message=f"Started for meeting {meeting.id}."
         )
+        await outbox.livestream_status(conn, row, row.status, call.now_ms)
     call.service.changed()
     return Answer(
         StartedLivestream(
@@ -151,9 +153,12 @@ async def stop_livestream(call: Call[NoQuery, None]) -> Answer[Message]:
         row = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
         if row is None:
             raise _nothing_active(meeting.id)
+        row = await livestreams.lock(conn, call.app_id, row.id) or row
         status = follow(Status(row.status), Happening.STOPPED)
         await livestreams.update(conn, row.id, call.now_ms, status=status.value, ended_ms=call.now_ms)
         await event_log.append(conn, row.id, at_ms=call.now_ms, kind="stopped", message=STOPPED[1])
+        if status != row.status:
+            await outbox.livestream_status(conn, row, status.value, call.now_ms)
     call.service.changed()
     await call.service.broadcasts.stop(row.id, *STOPPED)
     await call.service.settled()
