@@ -386,6 +386,9 @@ def test_the_viewer_count_is_right_within_three_seconds(
         page.goto(page_url)
         until(page, "window.headwater?.state === 'playing'")
         becomes(number)
+    with api(server) as client:
+        reach(lambda: len(client.get_livestream_viewings(live.id)) == 3, "each of them has reported")
+        assert all(viewing.startup_ms is not None for viewing in client.get_livestream_viewings(live.id))
     for left, context in enumerate(reversed(contexts)):
         context.close()
         becomes(2 - left)

@@ -252,6 +252,18 @@ class ViewerExperience(Struct, frozen=True):
     latency_ms: Spread
 
 
+class Viewing(Struct, frozen=True):
+    """A viewing session that reports now; None where its player has not said."""
+
+    startup_ms: int | None
+    stalls: int
+    stalled_seconds: float
+    played_seconds: float
+    rebuffering_ratio: float | None
+    bitrate_kbps: float | None
+    latency_ms: float | None
+
+
 class App(Struct, frozen=True):
     """An app; `record`: whether sessions are recorded, None: as the server's settings say."""
 

@@ -188,6 +188,9 @@ class Requests:
         path = f"{self._app}/livestreams/sessions/{quote(session_id, safe='')}/experience"
         return Request("GET", path, models.ViewerExperience)
 
+    def get_livestream_viewings(self, livestream_id: str) -> Request[list[models.Viewing]]:
+        return Request("GET", f"{self._livestream(livestream_id)}/experience/viewings", list[models.Viewing])
+
     def get_livestream_experience(
         self, livestream_id: str, *, start_time: Time | None, end_time: Time | None
     ) -> Request[models.ViewerExperience]:

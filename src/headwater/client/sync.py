@@ -43,6 +43,7 @@ from headwater.client.models import (
     Status,
     Token,
     ViewerExperience,
+    Viewing,
     Webhook,
 )
 from headwater.client.requests import PER_PAGE, Request, Requests, SortOrder, Time
@@ -219,6 +220,10 @@ class Headwater:
     def get_livestream_session_experience(self, session_id: str) -> ViewerExperience:
         """Fetch how the viewers of a livestream session fared; of an open one, some seconds ago."""
         return self._send(self._requests.get_livestream_session_experience(session_id))
+
+    def get_livestream_viewings(self, livestream_id: str) -> list[Viewing]:
+        """Fetch how each of those fares who watch now and report, the worst first, at most 100."""
+        return self._send(self._requests.get_livestream_viewings(livestream_id))
 
     def get_livestream_experience(
         self, livestream_id: str, *, start_time: Time | None = None, end_time: Time | None = None

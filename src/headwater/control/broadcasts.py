@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from headwater.analytics.viewing import Facts
 from headwater.events import LiveSnapshot
 
 Action = Literal["stop", "pause", "resume"]
@@ -18,6 +19,9 @@ class Broadcasts(Protocol):
 
     def live_all(self) -> Sequence[LiveSnapshot]:
         """All open sessions."""
+
+    def viewings(self, livestream_id: str, limit: int) -> Sequence[Facts]:
+        """How the viewing sessions that report now fare, those first that stood still longest; without names."""
 
     async def stop(self, livestream_id: str, code: str, description: str) -> None:
         """End the open session, if there is one, and tell its publisher why.
@@ -50,6 +54,9 @@ class NoBroadcasts:
         return None
 
     def live_all(self) -> Sequence[LiveSnapshot]:
+        return ()
+
+    def viewings(self, livestream_id: str, limit: int) -> Sequence[Facts]:
         return ()
 
     async def stop(self, livestream_id: str, code: str, description: str) -> None:

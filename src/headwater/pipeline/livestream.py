@@ -28,6 +28,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Protocol
 
+from headwater.analytics.viewing import Facts
 from headwater.errors import LimitReached, PublishRefused, UnsupportedCodec
 from headwater.events import (
     Listener,
@@ -579,6 +580,10 @@ class LivestreamSession:
     def viewer_seconds(self) -> float:
         return self._program.viewer_seconds
 
+    def viewings(self, limit: int) -> list[Facts]:
+        """How those fare who watch now and report, those first that stood still longest."""
+        return self._program.experience.worst(limit)
+
     def snapshot(self) -> LiveSnapshot:
         return LiveSnapshot(
             self.grant.livestream_id,
@@ -720,6 +725,10 @@ class Livestreams:
 
     def live_all(self) -> list[LiveSnapshot]:
         return [session.snapshot() for session in self._sessions.values() if session.opened]
+
+    def viewings(self, livestream_id: str, limit: int) -> list[Facts]:
+        session = self._sessions.get(livestream_id)
+        return session.viewings(limit) if session is not None else []
 
     async def stop(self, livestream_id: str, code: str, description: str) -> None:
         """End a livestream's open session, if there is one, and tell its publisher why; returns when it has ended."""

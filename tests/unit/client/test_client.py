@@ -147,6 +147,14 @@ class TestEveryMethod:
         org = headwater.get_org_analytics(start_date=date(2022, 9, 1), end_date="2022-09-02")
         assert [day.day for day in org.session_stats.day_stats] == ["2022-09-01", "2022-09-02"]
 
+    def test_how_viewers_fared(self, headwater: Headwater) -> None:
+        made = headwater.create_independent_livestream()
+        none = headwater.get_livestream_experience(made.id, start_time=0)
+        assert (none.sessions, none.views, none.startup_ms.p95, none.updated_at) == (0, 0, None, None)
+        assert headwater.get_livestream_viewings(made.id) == []
+        with pytest.raises(NotFound):
+            headwater.get_livestream_session_experience(made.id)
+
     def test_apps_and_tokens(self, headwater: Headwater, service: Service) -> None:
         app = headwater.create_app("second")
         assert app in headwater.list_apps(search="second").data

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from headwater.analytics.viewing import Facts
 from headwater.control import Addresses, ControlPlane, Credentials
 from headwater.events import (
     LiveSnapshot,
@@ -69,6 +70,9 @@ class FakeBroadcasts:
     def live_all(self) -> Sequence[LiveSnapshot]:
         found = (self.live(livestream_id) for livestream_id in self.open)
         return [snapshot for snapshot in found if snapshot is not None]
+
+    def viewings(self, livestream_id: str, limit: int) -> Sequence[Facts]:
+        return [Facts(500, 2, 6000, 54_000, 1000.0, None), Facts()] if livestream_id in self.open else []
 
     async def stop(self, livestream_id: str, code: str, description: str) -> None:
         if livestream_id in self.open:

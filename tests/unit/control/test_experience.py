@@ -131,7 +131,24 @@ class TestApi:
         data = await shown(any_api, f"/livestreams/sessions/{running.session_id}")
         assert (data["views"], data["updated_at"], data["rebuffering_ratio"]) == (0, None, None)
 
+    async def test_each_of_those_who_watch_now(self, any_api: Api) -> None:
+        created = await any_api.create("x")
+        path = f"/livestreams/{created['id']}/experience/viewings"
+        assert (await any_api.call("GET", path))["data"] == []
+        await any_api.broadcasts.publish(created["stream_key"])
+        worst, _ = (await any_api.call("GET", path))["data"]
+        assert worst == {
+            "startup_ms": 500,
+            "stalls": 2,
+            "stalled_seconds": 6.0,
+            "played_seconds": 54.0,
+            "rebuffering_ratio": 0.1,
+            "bitrate_kbps": 1000.0,
+            "latency_ms": None,
+        }
+
     async def test_what_is_not_there_is_404(self, any_api: Api) -> None:
         ghost = "00000000-0000-4000-8000-000000000000"
-        for path in (f"/livestreams/sessions/{ghost}/experience", f"/livestreams/{ghost}/experience"):
+        of_livestream = f"/livestreams/{ghost}/experience"
+        for path in (f"/livestreams/sessions/{ghost}/experience", of_livestream, f"{of_livestream}/viewings"):
             assert (await any_api.http.get(any_api.app + path)).status_code == 404

@@ -134,6 +134,17 @@ def test_what_is_kept_is_bounded_and_names_nobody() -> None:
     assert len(ledger) == 0 and ledger.experience.totals["views"] == 50
 
 
+def test_the_worst_viewings_come_first() -> None:
+    ledger = ledger_of()
+    for number in range(20):
+        lines = [
+            f'e=ps,sid="{number}",sta={state},ts={at}' for state, at in (("p", 0), ("r", 10), ("p", 10 + 300 * number))
+        ]
+        ledger.told(of_body("\n".join(lines).encode()), 30.0)
+    assert [facts.stalled_ms for facts in ledger.worst(3)] == [5700, 5400, 5100]
+    assert len(ledger.worst(100)) == 20
+
+
 def test_the_salt_is_each_ledgers_own_and_changes() -> None:
     keys = set()
     for ledger in (ledger_of(), ledger_of()):

@@ -386,6 +386,18 @@ class ViewerExperience(Struct):
     latency_ms: Spread
 
 
+class Viewing(Struct):
+    """A viewing session that reports now; null where its player has not said."""
+
+    startup_ms: int | None
+    stalls: int
+    stalled_seconds: float
+    played_seconds: float
+    rebuffering_ratio: float | None
+    bitrate_kbps: float | None
+    latency_ms: float | None
+
+
 # Apps and tokens
 
 

@@ -11,6 +11,7 @@ Addresses are not looked at. What is stored is the whole (`checkpoints.py`).
 
 from __future__ import annotations
 
+import heapq
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -219,6 +220,11 @@ class ExperienceLedger:
         for followed in allowed.values():
             self._count(followed)
         return True
+
+    def worst(self, limit: int) -> list[Facts]:
+        """The viewing sessions that are followed now, those first that stood still longest."""
+        known = [followed.counted for followed in self._followed.values() if followed.counted is not None]
+        return heapq.nlargest(limit, known, key=lambda facts: (facts.stalled_ms, facts.startup_ms or 0))
 
     # -- time ---------------------------------------------------------------------------------------------------
 

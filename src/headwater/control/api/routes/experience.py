@@ -8,16 +8,22 @@ from headwater.control.api.errors import not_found
 from headwater.control.api.operations import APP, Operation
 from headwater.control.api.schemas import (
     Answer,
+    ListAnswer,
     NoQuery,
     Spread,
     TimeRange,
     ViewerExperience,
+    Viewing,
 )
 from headwater.control.api.times import FARTHEST_MS, check_range, iso_or_none, parse_time
 from headwater.control.repository import experiences, livestreams, sessions
 
 SESSIONS_LIMIT = 1000
 """Sessions of a livestream that are added up, the newest: some 10 MB at most, below a second."""
+
+
+VIEWINGS_LIMIT = 100
+"""Viewing sessions of one answer: those that fare worst, which is what is looked for."""
 
 
 async def of_session(call: Call[NoQuery, None]) -> Answer[ViewerExperience]:
@@ -47,6 +53,27 @@ async def of_livestream(call: Call[TimeRange, None]) -> Answer[ViewerExperience]
     for packed, _ in found:
         whole.merge(Experience.unpacked(packed))
     return Answer(shown(whole, len(found), found[0][1] if found else None))
+
+
+async def viewings(call: Call[NoQuery, None]) -> ListAnswer[Viewing]:
+    async with call.service.database.read() as conn:
+        livestream = await livestreams.get(conn, call.app_id, call.path["livestream_id"])
+    if livestream is None:
+        raise not_found("The livestream")
+    return ListAnswer(
+        [
+            Viewing(
+                startup_ms=facts.startup_ms,
+                stalls=facts.stalls,
+                stalled_seconds=facts.stalled_ms / 1000,
+                played_seconds=facts.played_ms / 1000,
+                rebuffering_ratio=_rounded(facts.rebuffering),
+                bitrate_kbps=_rounded(facts.kbps),
+                latency_ms=_rounded(facts.latency_ms),
+            )
+            for facts in call.service.broadcasts.viewings(livestream.id, VIEWINGS_LIMIT)
+        ]
+    )
 
 
 def shown(whole: Experience, session_count: int, updated_ms: int | None) -> ViewerExperience:
@@ -103,6 +130,15 @@ OPERATIONS = [
         of_livestream,
         Answer[ViewerExperience],
         query=TimeRange,
+        tag="Analytics",
+    ),
+    Operation(
+        "get_livestream_viewings",
+        "GET",
+        _LIVESTREAMS + "/{livestream_id}/experience/viewings",
+        "Fetch how each of those fares who watch a livestream now, the worst first",
+        viewings,
+        ListAnswer[Viewing],
         tag="Analytics",
     ),
 ]
