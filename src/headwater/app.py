@@ -23,6 +23,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -47,11 +48,13 @@ from headwater.pipeline.origin.checkpoints import Checkpoints
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.reports import report_routes
 from headwater.pipeline.origin.thumbnail import Thumbnailer
-from headwater.pipeline.recorder import DiskWriter, recover
+from headwater.pipeline.recorder import DiskWriter, RecordingFile, recover
 from headwater.pipeline.recorder.recording import Recording
+from headwater.pipeline.store import KeptRecording, Store
 from headwater.recordings import Recordings
 from headwater.telemetry.sources import Sources
 from headwater.telemetry.telemetry import Telemetry
+from headwater.uploads import Uploads
 from headwater.web.downloads import download_routes
 from headwater.web.routes import routes
 
@@ -156,12 +159,16 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         thumbnails = Thumbnailer()
         drain.later("the thumbnail process", thumbnails.stop)
         directory = PipelineDirectory(plane.playbacks)
+        store = Store(settings.store) if settings.store.bucket else None
+        plane.to_store = store is not None
+        reader = RecordingFile if store is None else partial(KeptRecording, data_dir=server.data, store=store)
         origin = Origin(
             directory,
             settings.origin,
             data_dir=server.data,
             thumbnail=thumbnails.jpeg,
             experience=settings.experience,
+            reader=reader,
         )
         checkpoints = Checkpoints(origin, plane.listen)
         drain.later("how viewers fare", checkpoints.stop)
@@ -176,10 +183,21 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             packager_settings=settings.packager,
             maker=maker,
         )
-        recordings = Recordings(plane, origin, maker, server.data)
+        recordings = Recordings(plane, origin, maker, server.data, store)
         drain.later("the recordings' pictures", recordings.stop)
         await recordings.resume()
         plane.attach(livestreams, recordings)
+        if store is not None:
+            uploads = Uploads(
+                plane,
+                store,
+                server.data,
+                keep_local=settings.store.keep_local,
+                retry_max_s=settings.store.retry_max_s,
+                before_removal=lambda path: recordings.sprite(path, "sprite.jpg"),
+            )
+            drain.later("uploads", uploads.stop)
+            uploads.start()
 
         pages = Starlette(
             routes=[

@@ -150,6 +150,7 @@ class RecordingReady:
         seconds: How long it plays.
         end_ms: Wall time at which its media ends.
         reason: Why it was stopped, where nobody did before: `ALL_PEERS_LEFT`.
+        to_store: It is still to be carried to the store.
     """
 
     livestream_id: str
@@ -161,6 +162,7 @@ class RecordingReady:
     seconds: float
     end_ms: int
     reason: str
+    to_store: bool = False
 
 
 @dataclass(frozen=True, slots=True)

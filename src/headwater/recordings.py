@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from headwater.control.files import Named
@@ -16,8 +17,10 @@ from headwater.events import RecordingFailed, RecordingReady
 from headwater.pipeline.maker import Maker, Order
 from headwater.pipeline.origin import Origin
 from headwater.pipeline.recorder import delete, load, recover
+from headwater.pipeline.recorder.files import index_path
 from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.recorder.sprite import SpriteMaker
+from headwater.pipeline.store import Store, StoredFile
 
 log = logging.getLogger("headwater")
 
@@ -27,17 +30,34 @@ INTERRUPTED = "ERR_INTERRUPTED: the server stopped before anything was recorded"
 class Recordings:
     """The recordings' files."""
 
-    def __init__(self, plane: ControlPlane, origin: Origin, maker: Maker, data: Path) -> None:
+    def __init__(
+        self, plane: ControlPlane, origin: Origin, maker: Maker, data: Path, store: Store | None = None
+    ) -> None:
         self._plane = plane
         self._origin = origin
         self._maker = maker
         self._data = data
+        self._store = store
         self._sprites = SpriteMaker()
 
     async def find(self, recording_id: str, expires: str, signature: str) -> tuple[Path, str] | None:
         """What a link leads to; see `web.downloads.Downloads`."""
         found = await self._plane.links.find(recording_id, expires, signature, time.time_ns() // 1_000_000)
         return None if found is None else (self._data / found.path, found.file_name)
+
+    async def stored(self, recording: Path) -> StoredFile | None:
+        """A recording in the store; see `web.downloads.Downloads`."""
+        if self._store is None:
+            return None
+        try:
+            return await self._store.open(self._key(recording))
+        except Exception as error:  # of a network: they are many
+            log.warning("%s cannot be had from the store: %s", recording.name, type(error).__name__)
+            return None
+
+    def _key(self, path: Path) -> str:
+        """Its name in the store."""
+        return path.relative_to(self._data).as_posix()
 
     async def sprite(self, recording: Path, name: str) -> Path | None:
         """A recording's pictures; see `web.downloads.Downloads`."""
@@ -60,10 +80,13 @@ class Recordings:
             if recording.path is not None:
                 self._origin.forget(recording.path, recording.session_id)
                 about = {"session_id": recording.session_id}
+                path = self._data / recording.path
                 try:
-                    await asyncio.to_thread(delete, self._data / recording.path)
+                    await asyncio.to_thread(delete, path)
+                    if self._store is not None:
+                        await self._store.delete([self._key(path), self._key(index_path(path))])
                     log.info("deleted the recording %s", recording.path, extra=about)
-                except OperatorError as error:
+                except Exception as error:  # of a disk or of a network; the next start tries again
                     log.error("a recording cannot be deleted: %s", error, extra=about)
 
     async def clip(self, clip: RecordingRow, source: RecordingRow) -> None:
@@ -73,16 +96,31 @@ class Recordings:
             LimitReached: too many wait.
         """
         assert source.path is not None and clip.clip_start is not None and clip.clip_end is not None
+        path = self._data / source.path
+        is_here = await asyncio.to_thread(path.exists)
+        copy = path if is_here else self._data / "spool" / f"{clip.id}-source.mp4"
         self._maker.submit(
             Order(
                 clip.livestream_id,
                 clip.session_id,
                 clip.id,
-                self._data / source.path,
+                copy,
                 seconds=((clip.clip_start, clip.clip_end),),
                 reason="API_CALL",
+                written=None if is_here else partial(self._fetch, path, copy),
             )
         )
+        if not is_here:
+            await self._maker.dispose(copy)
+
+    async def _fetch(self, path: Path, copy: Path) -> None:
+        """Have a recording back from the store, for a clip."""
+        if self._store is None:
+            raise OperatorError(f"{path.name} is gone")
+        await asyncio.to_thread(copy.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(delete, copy)
+        await self._store.fetch(self._key(index_path(path)), index_path(copy))
+        await self._store.fetch(self._key(path), copy)
 
     async def stop(self) -> None:
         """End what is under way."""
@@ -90,7 +128,7 @@ class Recordings:
 
     async def resume(self) -> None:
         """Go on with what the last run of this server left undone; sessions have been recovered before."""
-        rows = await self._plane.unfinished_recordings()
+        rows = [row for row in await self._plane.unfinished_recordings() if row.path is None]
         whole = {row.session_id for row in rows if row.spans is None and row.clip_of is None}
         sources: set[Path] = set()
         for row in rows:

@@ -69,6 +69,7 @@ BOUNDS: dict[str, Bound] = {
     "recordings.keep_days": (0, 36_500),
     "recordings.keep_bytes": (0, 1024**6),
     "recordings.check_interval_s": (1, 86_400),
+    "store.retry_max_s": (1, 86_400),
     "control.download_link_s": (60, 7 * 86_400),
     "control.requests_per_s": (0.1, 1_000_000),
     "control.requests_burst": (1, 1_000_000),

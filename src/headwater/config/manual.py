@@ -25,6 +25,7 @@ PURPOSES = {
     "experience": "How viewers fare: what is kept of it",
     "recorder": "Writing to disk",
     "recordings": "What becomes of recordings",
+    "store": "An S3-compatible store for recordings",
     "control": "The API",
     "webhooks": "Delivery of webhooks",
     "ingest": "What an encoder may send",

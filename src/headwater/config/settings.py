@@ -16,6 +16,7 @@ from headwater.pipeline.origin.experience import ExperienceSettings
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.packager.settings import PackagerSettings
 from headwater.pipeline.recorder.writer import WriterSettings
+from headwater.pipeline.store import StoreSettings
 from headwater.telemetry.settings import TelemetrySettings
 
 SHARED: dict[str, str] = {
@@ -28,7 +29,7 @@ SHARED: dict[str, str] = {
 }
 """Keys of a stage that have no spelling of their own: they follow another key, so that nobody says a thing twice."""
 
-SECRET = frozenset({"server.database_url"})
+SECRET = frozenset({"server.database_url", "store.access_key_id", "store.secret_access_key"})
 """Values that an error message must not repeat: a database URL holds a password."""
 
 
@@ -43,6 +44,7 @@ class Settings:
     origin: OriginSettings = field(default_factory=OriginSettings)
     experience: ExperienceSettings = field(default_factory=ExperienceSettings)
     recorder: WriterSettings = field(default_factory=WriterSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
     recordings: RecordingSettings = field(default_factory=RecordingSettings)
     control: ControlSettings = field(default_factory=lambda: ControlSettings(ServerSettings().data))
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)

@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from headwater.control import recording_history
 from headwater.control.api import well_known
 from headwater.control.api.application import build_api
 from headwater.control.api.service import Service
@@ -33,7 +34,7 @@ from headwater.control.files import Files
 from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
 from headwater.control.repository import livestreams, recordings, sessions
-from headwater.control.repository.recordings import RecordingRow
+from headwater.control.repository.recordings import RecordingRow, RecordingStatus
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.retention import RecordingSettings, Retention
 from headwater.control.settings import ControlSettings
@@ -41,7 +42,7 @@ from headwater.control.urls import Addresses, Urls
 from headwater.control.webhooks.dispatcher import Dispatcher
 from headwater.control.webhooks.settings import WebhookSettings
 from headwater.errors import OperatorError
-from headwater.events import Event, SessionOpened
+from headwater.events import Event, RecordingReady, SessionOpened
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class ControlPlane:
         stream_keys: Who may publish.
         playbacks: What may be played.
         links: What may be downloaded.
+        to_store: Recordings that have ended are still to be carried to a store.
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
         routes: What has its place at the root of the server: the key that webhooks are signed with.
         webhooks: Delivers events to webhooks, between its `start` and `stop_webhooks`.
@@ -94,6 +96,7 @@ class ControlPlane:
         self.links = Links(key, database)
         link_ms = round(settings.download_link_s * 1000)
         self.webhooks = Dispatcher(database, node, self._urls, webhooks, links=self.links, link_ms=link_ms)
+        self.to_store = False
         self._service = Service(
             database,
             self._urls,
@@ -161,6 +164,35 @@ class ControlPlane:
         async with self._database.read() as conn:
             return await recordings.find(conn, recording_id)
 
+    async def waiting_uploads(self) -> list[RecordingRow]:
+        """Recordings of this server that are to be carried to the store."""
+        async with self._database.read() as conn:
+            return await recordings.to_store(conn, self._node)
+
+    async def is_stored(self, path: str) -> bool:
+        """Whether a file is a recording that the store has."""
+        async with self._database.read() as conn:
+            return await recordings.is_stored(conn, path)
+
+    async def stored(self, recording_id: str, remote: str, sha256: str) -> None:
+        """The store has a recording, whole."""
+        async with self._database.write() as conn:
+            row = await recordings.find_any(conn, recording_id)
+            if row is None:
+                return
+            if row.status == RecordingStatus.UPLOADING:
+                row = await recordings.change(conn, row, RecordingStatus.UPLOADED, _now_ms())
+            await recordings.update(conn, row.id, row.updated_ms, remote=remote, sha256=sha256)
+
+    async def lost(self, row: RecordingRow, error: str) -> None:
+        """A recording's file is gone before it was stored."""
+        now_ms = _now_ms()
+        async with self._database.write() as conn:
+            if row.status == RecordingStatus.UPLOADING:
+                await recording_history.fail(conn, row, error, now_ms)
+            await recordings.remove(conn, [row.id], now_ms)
+        self.playbacks.forget()
+
     async def is_kept(self, path: str) -> bool:
         """Whether a file is a recording that is there."""
         async with self._database.read() as conn:
@@ -168,6 +200,8 @@ class ControlPlane:
 
     def listen(self, event: Event) -> None:
         """Take an event of the pipeline; the `headwater.events.Listener` of this plane."""
+        if self.to_store and isinstance(event, RecordingReady):
+            event = replace(event, to_store=True)
         self._events.listen(event)
         if isinstance(event, SessionOpened):
             check = asyncio.get_running_loop().create_task(self._check_admission(event.livestream_id))

@@ -105,12 +105,12 @@ async def _changed(conn: AsyncConnection, event: RecordingChanged, node: str) ->
 
 async def _ready(conn: AsyncConnection, event: RecordingReady) -> None:
     row = await recordings.find_any(conn, event.recording_id)
-    if row is None or row.status in ENDED:
+    if row is None or row.status in ENDED or row.path is not None:
         return
     row = await recordings.change(
         conn,
         row,
-        RecordingStatus.UPLOADED,
+        RecordingStatus.UPLOADING if event.to_store else RecordingStatus.UPLOADED,
         event.at_ms,
         path=event.path,
         file_size=event.size,

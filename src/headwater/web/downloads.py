@@ -36,11 +36,32 @@ SPRITES = {"sprite.jpg": "image/jpeg", "sprite.vtt": "text/vtt; charset=utf-8"}
 """Names under which a link leads to a recording's pictures in place of itself."""
 
 
+class Body(Protocol):
+    """What is sent, whole or in part; closed when it is done."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def modified(self) -> str: ...
+
+    def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes from `start` to `end`, a piece at a time."""
+
+    def close(self) -> None: ...
+
+
 class Downloads(Protocol):
     """Which links lead somewhere."""
 
     async def find(self, recording_id: str, expires: str, signature: str) -> tuple[Path, str] | None:
         """File and name to save it as, or None: the link is none of ours, has expired, or what it led to is gone."""
+
+    async def stored(self, recording: Path) -> Body | None:
+        """A recording that is not on the disk any more, or None: it is nowhere."""
 
     async def sprite(self, recording: Path, name: str) -> Path | None:
         """A recording's pictures (`sprite.jpg`) or their index (`sprite.vtt`), or None: there are none."""
@@ -65,10 +86,10 @@ def download_routes(downloads: Downloads) -> list[BaseRoute]:
         if room.locked():
             return PlainTextResponse("Too many downloads at once.\n", 503, {"retry-after": "10"})
         try:
-            fd = await asyncio.get_running_loop().run_in_executor(threads, _open, path)
+            body: Body | None = _File(await asyncio.get_running_loop().run_in_executor(threads, _open, path), threads)
         except OSError:
-            return gone()
-        return answer(request, _File(fd, threads, room), file_name, kind or "video/mp4")
+            body = await downloads.stored(path) if kind is None else None
+        return gone() if body is None else answer(request, body, file_name, kind or "video/mp4", room)
 
     return [Route("/recordings/{recording_id}/{expires}/{signature}/{file_name}", download)]
 
@@ -80,10 +101,9 @@ def _open(path: Path) -> int:
 class _File:
     """An open file, of which ranges are read in threads."""
 
-    def __init__(self, fd: int, threads: ThreadPoolExecutor, room: asyncio.Semaphore) -> None:
+    def __init__(self, fd: int, threads: ThreadPoolExecutor) -> None:
         self._fd = fd
         self._threads = threads
-        self.room = room
         status = os.fstat(fd)
         self.size = status.st_size
         self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
@@ -102,7 +122,7 @@ class _File:
         os.close(self._fd)
 
 
-def answer(request: Request, file: _File, file_name: str, kind: str) -> Response:
+def answer(request: Request, file: Body, file_name: str, kind: str, room: asyncio.Semaphore) -> Response:
     """The whole file, a range of it (RFC 9110, 14), or why not; closes the file when it is done.
 
     Args:
@@ -134,21 +154,30 @@ def answer(request: Request, file: _File, file_name: str, kind: str) -> Response
             status, start, end = 206, found.first, found.last + 1
             headers["content-range"] = f"bytes {start}-{end - 1}/{file.size}"
     headers["content-length"] = str(end - start)
-    return _Sent(file, start, end, status, headers, bodiless=request.method == "HEAD")
+    return _Sent(file, (start, end), status, headers, room, bodiless=request.method == "HEAD")
 
 
 class _Sent(StreamingResponse):
     """A range of a file on its way."""
 
     def __init__(
-        self, file: _File, start: int, end: int, status: int, headers: dict[str, str], *, bodiless: bool
+        self,
+        file: Body,
+        part: tuple[int, int],
+        status: int,
+        headers: dict[str, str],
+        room: asyncio.Semaphore,
+        *,
+        bodiless: bool,
     ) -> None:
-        super().__init__(file.read(start, end if not bodiless else start), status, headers)
+        start, end = part
+        super().__init__(file.read(start, start if bodiless else end), status, headers)
         self._file = file
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with self._file.room:
+            async with self._room:
                 await super().__call__(scope, receive, send)
         finally:
             self._file.close()

@@ -34,6 +34,9 @@ ENDED = (RecordingStatus.UPLOADED, RecordingStatus.ERRORED)
 
 Span = tuple[int, int | None]
 
+TO_STORE_LIMIT = 100
+"""Looked at in one turn: where the store is down, the newest wait longest."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
@@ -146,6 +149,20 @@ async def unfinished(conn: AsyncConnection, node: str) -> list[RecordingRow]:
     """Those of this server that have not come to an end."""
     query = select(*_COLUMNS).where(_c.node == node, _c.status.not_in([one.value for one in ENDED]))
     return many(RecordingRow, (await conn.execute(query.order_by(_c.invoked_ms, _c.id))).all())
+
+
+async def to_store(conn: AsyncConnection, node: str) -> list[RecordingRow]:
+    """Those of this server that are whole and not in the store yet, the oldest first; `TO_STORE_LIMIT` of them."""
+    states = (RecordingStatus.UPLOADING.value, RecordingStatus.UPLOADED.value)
+    query = select(*_COLUMNS).where(_c.node == node, _c.status.in_(states), _c.remote.is_(None))
+    query = query.where(_c.path.is_not(None), _c.removed_ms.is_(None)).order_by(_c.invoked_ms, _c.id)
+    return many(RecordingRow, (await conn.execute(query.limit(TO_STORE_LIMIT))).all())
+
+
+async def is_stored(conn: AsyncConnection, path: str) -> bool:
+    """Whether a file is a recording that the store has."""
+    query = select(_c.id).where(_c.path == path, _c.remote.is_not(None)).limit(1)
+    return (await conn.execute(query)).first() is not None
 
 
 async def unmeasured(conn: AsyncConnection, node: str) -> list[RecordingRow]:

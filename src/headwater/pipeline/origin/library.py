@@ -34,10 +34,15 @@ DVR_AGE_S = 1.0
 
 
 class Library:
-    """Recordings and their media, with small caches."""
+    """Recordings and their media, with small caches.
 
-    def __init__(self, data_dir: Path, threads: int) -> None:
+    Args:
+        reader: Opens a recording that has ended.
+    """
+
+    def __init__(self, data_dir: Path, threads: int, reader: Callable[[Path], RecordingReader] = RecordingFile) -> None:
         self._data_dir = data_dir
+        self.reader = reader
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="origin-read")
         self._under_way: dict[object, asyncio.Future[Any]] = {}
         self._recordings: OrderedDict[str, RecordedProgram] = OrderedDict()
@@ -56,7 +61,7 @@ class Library:
         known = self._recordings.get(relative)
         if known is None:
             path = self._data_dir / relative
-            known = await self._shared(relative, lambda: RecordedProgram(RecordingFile(path).recording()))
+            known = await self._shared(relative, lambda: RecordedProgram(self.reader(path).recording()))
             self._recordings[relative] = known
             self._forget_oldest()
         if relative in self._recordings:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from headwater.pipeline.origin.response import NOT_ALLOWED, NOT_FOUND, PREFLIGHT
 from headwater.pipeline.origin.settings import OriginSettings
 from headwater.pipeline.origin.tally import Tally
 from headwater.pipeline.origin.viewer import ViewerKeys
+from headwater.pipeline.recorder import RecordingFile
 from headwater.pipeline.recorder.recording import RecordingReader
 
 log = logging.getLogger("headwater.origin")
@@ -67,6 +69,7 @@ class Origin:
         data_dir: Path,
         thumbnail: Thumbnail | None = None,
         experience: ExperienceSettings | None = None,
+        reader: Callable[[Path], RecordingReader] = RecordingFile,
     ) -> None:
         self.settings = settings
         self.experience = experience or ExperienceSettings()
@@ -78,7 +81,7 @@ class Origin:
         self.tally = Tally()
         self.refresh_date()
         self._holds = holds = Holds(settings)
-        self._library = library = Library(data_dir, settings.read_threads)
+        self._library = library = Library(data_dir, settings.read_threads, reader)
         keys = ViewerKeys()
         self._playlist = LivePlaylists(holds, keys).answer
         self._live = LiveMedia(holds, library)

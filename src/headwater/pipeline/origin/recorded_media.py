@@ -16,7 +16,6 @@ from headwater.pipeline.origin.recorded import RecordedProgram
 from headwater.pipeline.origin.request import Request, accepts_gzip
 from headwater.pipeline.origin.response import NOT_FOUND, Response, media_response
 from headwater.pipeline.origin.viewer import ViewerKeys
-from headwater.pipeline.recorder import RecordingFile
 from headwater.pipeline.recorder.recording import RecordingReader
 
 log = logging.getLogger("headwater.origin")
@@ -56,7 +55,7 @@ class RecordedMedia:
                 recorded = await self._library.recorded(path)
                 if session_name(recorded.recording.session_id) != session:
                     return NOT_FOUND
-                reader = RecordingFile(recorded.recording.path)
+                reader = self._library.reader(recorded.recording.path)
             return await self._file_of(request, recorded, reader, f"/{playback_id}/{session}", track, name)
         except HeadwaterError as error:
             log.warning("cannot serve %s of %s: %s", name, session, error, extra=about)

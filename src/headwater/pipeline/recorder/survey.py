@@ -5,6 +5,7 @@ Nothing is changed on the disk; `recovery.py` does that.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -120,6 +121,21 @@ def survey(path: Path, *, index_only: bool = False) -> Survey:
         raise OperatorError(f"{path.name} cannot be read: {error.strerror}") from error
     if not found.session_id:
         raise OperatorError(f"{path.name} is damaged, or no recording: neither its index nor its records can be read")
+    return found
+
+
+def indexed(path: Path) -> Survey:
+    """What the index of a complete recording says; the MP4 may be elsewhere. Blocks.
+
+    Raises:
+        OperatorError: it cannot be read, or is not complete.
+    """
+    try:
+        found = _read_index(path, sys.maxsize)
+    except OSError as error:
+        raise OperatorError(f"{path.name} cannot be read: {error.strerror}") from error
+    if not found.session_id or found.ended is None:
+        raise OperatorError(f"the index of {path.name} is not complete")
     return found
 
 

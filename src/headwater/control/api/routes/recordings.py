@@ -208,7 +208,7 @@ async def delete(call: Call[NoQuery, None]) -> Answer[Message]:
     async with call.service.database.write() as conn:
         row = await _get(conn, call, lock=True)
         if row.status in (*RUNNING, RecordingStatus.UPLOADING):
-            raise ApiError(409, f"The recording is {row.status}: stop it first")
+            raise ApiError(409, f"The recording is {row.status}: it has to end first")
         clips = await recordings.clips_of(conn, row.id)
         if any(clip.status == RecordingStatus.UPLOADING for clip in clips):
             raise ApiError(409, "A clip is being made of the recording: try again when it is done")
@@ -274,13 +274,13 @@ async def list_clips(call: Call[NoQuery, None]) -> ListAnswer[Recording]:
 def shown(call: AnyCall, row: RecordingRow, livestream: LivestreamRow) -> Recording:
     """A recording as a list has it."""
     download_url = expiry = playback_url = sprite_url = None
+    if row.is_there and row.clip_of is None:
+        playback_url = call.service.urls.session(livestream.playback_id, row.session_id, call.scheme, call.host)
     if row.is_there and row.status == RecordingStatus.UPLOADED:
         base = call.service.urls.base(call.scheme, call.host)
         expires_ms = (call.now_ms + call.service.link_ms) // 1000 * 1000
         download_url, expiry = base + call.service.links.path(row, expires_ms), iso(expires_ms)
         sprite_url = f"{base}{call.service.links.folder(row, expires_ms)}/sprite.vtt"
-        if row.clip_of is None:
-            playback_url = call.service.urls.session(livestream.playback_id, row.session_id, call.scheme, call.host)
     return Recording(
         id=row.id,
         audio_download_url=None,
