@@ -22,6 +22,7 @@ from headwater.pipeline.origin.reports import report_routes
 from headwater.pipeline.origin.request import Request
 from headwater.protocols.cmcd import BODY_LIMIT, Report, of_body
 from tests.unit.origin.feed import BASE, EPOCH_MS, PLAYBACK_ID, SESSION_ID, Ask, Feed, Listing, make_origin
+from tests.unit.origin.serving import certificate
 
 SID = "6e2fb550-c457-11e9-bb97-0800200c9a66"
 PART = f"{BASE}/v0/p5.m4s"
@@ -234,6 +235,23 @@ async def test_reports_are_taken_from_any_page(tmp_path: Path) -> None:
         assert (answer.status_code, answer.content) == (204, b"")
         assert answer.headers["access-control-allow-origin"] == "*"
         assert feed.program.experience.experience.mean("startup_ms") == 321
+
+
+async def test_reports_are_taken_over_http_2(tmp_path: Path) -> None:
+    origin = make_origin(tmp_path)
+    server = HttpServer(origin, Starlette(routes=report_routes(origin, Listing())))
+    feed = Feed(origin).live(2)
+    try:
+        host, port = await server.start_https("127.0.0.1", 0, *certificate(tmp_path))
+        async with httpx.AsyncClient(http2=True, verify=False, base_url=f"https://{host}:{port}") as client:
+            body = f'e=ps,sid="{SID}",sta=p,msd=321,ts=5\n'
+            answer = await client.post(f"/{PLAYBACK_ID}/cmcd", content=body)
+            assert (answer.http_version, answer.status_code) == ("HTTP/2", 204)
+            assert (await client.options(f"/{PLAYBACK_ID}/cmcd")).status_code == 204
+            assert (await client.post(f"/{PLAYBACK_ID}/cmcd", content=b"x" * 100_000)).status_code == 413
+        assert feed.program.experience.experience.mean("startup_ms") == 321
+    finally:
+        await server.stop(1.0)
 
 
 async def test_what_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headwater.pipeline.origin.viewer import ViewerKeys
+from headwater.pipeline.origin.viewer import ROTATE_S, ViewerKeys
 from headwater.pipeline.origin.views import KEY_LIMIT
 from tests.unit.origin.feed import Ask
 
@@ -47,3 +47,14 @@ def test_without_a_name_the_address_and_the_player_tell_viewers_apart(query: str
 @pytest.mark.parametrize("digits", ["%3D%22", "%3d%22"])
 def test_names_are_bounded(digits: str) -> None:
     assert KEYS.of(Ask(f"/x?CMCD=sid{digits}{'a' * 9000}")) == b"a" * KEY_LIMIT
+
+
+def test_what_an_address_is_known_by_changes_every_day() -> None:
+    keys, ask = ViewerKeys(), Ask("/x", user_agent="player")
+    keys.rotate(5.0)
+    first = keys.of(ask)
+    keys.rotate(5.0 + ROTATE_S - 1)
+    assert keys.of(ask) == first
+    keys.rotate(5.0 + ROTATE_S)
+    assert keys.of(ask) != first
+    assert b"192.0.2.1" not in first and b"player" not in first

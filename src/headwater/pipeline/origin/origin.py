@@ -82,7 +82,7 @@ class Origin:
         self.refresh_date()
         self._holds = holds = Holds(settings)
         self._library = library = Library(data_dir, settings.read_threads, reader)
-        keys = ViewerKeys()
+        self._keys = keys = ViewerKeys()
         self._playlist = LivePlaylists(holds, keys).answer
         self._live = LiveMedia(holds, library)
         self._recorded = RecordedMedia(directory, library, keys)
@@ -142,6 +142,7 @@ class Origin:
         fold = now - self._views_swept_at >= VIEWS_SWEEP_S
         if fold:
             self._views_swept_at = now
+            self._keys.rotate(now)
         for program in list(self._programs.sessions.values()):
             for rendition in program.renditions.values():
                 if rendition.waiting or rendition.hinted:

@@ -14,11 +14,23 @@ CMCD_LIMIT = 2048
 """Bytes of a CMCD parameter that are read; all of its keys together are below 1 KB."""
 
 
+ROTATE_S = 86_400.0
+"""A salt is used for a day: what was known by it then cannot be told from anybody else."""
+
+
 class ViewerKeys:
     """Keys of viewing sessions; addresses are only ever kept salted and hashed."""
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(16)
+        self._salted_s: float | None = None
+
+    def rotate(self, now_s: float) -> None:
+        """Change the salt when it is time. Who is known by its address is counted twice for a moment then."""
+        if self._salted_s is None:
+            self._salted_s = now_s
+        if now_s - self._salted_s >= ROTATE_S:
+            self._salt, self._salted_s = secrets.token_bytes(16), now_s
 
     def new(self) -> str:
         """A name for a viewing session that begins, for its playlist URLs (`?s=`)."""
