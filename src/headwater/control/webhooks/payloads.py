@@ -55,6 +55,31 @@ def livestream_status(
     }
 
 
+def meeting_started(meeting: MeetingRow, app: AppRow, *, session_id: str, started_ms: int) -> Payload:
+    """`meeting.started`: somebody is in the meeting."""
+    return {
+        "event": names.MEETING_STARTED,
+        "meeting": _meeting_session(meeting, app, session_id, started_ms, live=True),
+    }
+
+
+def meeting_ended(
+    meeting: MeetingRow, app: AppRow, *, session_id: str, started_ms: int, ended_ms: int, reason: str
+) -> Payload:
+    """`meeting.ended`.
+
+    Args:
+        reason: `HOST_ENDED_MEETING` or `ALL_PARTICIPANTS_LEFT`.
+    """
+    session = _meeting_session(meeting, app, session_id, started_ms, live=False)
+    return {"event": names.MEETING_ENDED, "meeting": {**session, "endedAt": iso(ended_ms)}, "reason": reason}
+
+
+def _meeting_session(meeting: MeetingRow, app: AppRow, session_id: str, started_ms: int, *, live: bool) -> Payload:
+    summary = meeting_summary(meeting, app, live=live)
+    return {**summary, "sessionId": session_id, "startedAt": iso(started_ms)}
+
+
 def meeting_summary(meeting: MeetingRow, app: AppRow, *, live: bool) -> Payload:
     """A meeting as payloads name it; the organizer is the app."""
     return {

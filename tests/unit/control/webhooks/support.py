@@ -12,6 +12,7 @@ import msgspec
 
 from headwater.control import ControlSettings
 from headwater.control.database import Database
+from headwater.control.downloads import Links
 from headwater.control.repository import accounts, livestreams, webhooks
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.webhooks import WebhookRow
@@ -142,11 +143,28 @@ async def make_world(database: Database, node: str = "node", **settings: Any) ->
     return new_node(database, app.id, node, clock, **settings)
 
 
-def new_node(database: Database, app_id: str, node: str, clock: Clock, **settings: Any) -> World:
+def new_node(
+    database: Database,
+    app_id: str,
+    node: str,
+    clock: Clock,
+    *,
+    links: Links | None = None,
+    link_ms: int = 0,
+    **settings: Any,
+) -> World:
     """Another server on the same database."""
     receivers = Receivers()
     urls = Urls(ControlSettings(Path(), public_url="https://live.example"))
     dispatcher = Dispatcher(
-        database, node, urls, WebhookSettings(**settings), caller=receivers, clock=clock, chance=lambda: 0.0
+        database,
+        node,
+        urls,
+        WebhookSettings(**settings),
+        links=links,
+        link_ms=link_ms,
+        caller=receivers,
+        clock=clock,
+        chance=lambda: 0.0,
     )
     return World(database, app_id, receivers, clock, dispatcher, urls)

@@ -191,6 +191,7 @@ class TestEvents:
         recording = deliveries[-1]["payload"]["recording"]
         assert recording["status"] == "UPLOADED"
         assert recording["sessionId"] == broadcast.session_id
+        assert recording["downloadUrl"] is None, "who reads the log asks the recordings API for a link"
         assert deliveries[-1]["about"] == created["id"], "in one order with the livestream's own events"
 
     async def test_what_a_crash_left_is_told_when_it_is_recovered(self, any_api: Api) -> None:

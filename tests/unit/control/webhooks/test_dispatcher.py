@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from headwater.control import recording_history
 from headwater.control.database import Database, open_database
-from headwater.control.repository import deliveries, webhooks
+from headwater.control.downloads import Links
+from headwater.control.repository import deliveries, meetings, recordings, webhooks
+from headwater.control.repository.accounts import AppRow
+from headwater.control.repository.recordings import RecordingStatus
 from headwater.control.tables import webhook_attempts, webhook_deliveries, webhook_lanes
+from headwater.control.webhooks import outbox, payloads
 from headwater.control.webhooks.backoff import Outcome
+from headwater.control.webhooks.outbox import OutboxEvent
 from tests.unit.control.webhooks.support import BROKEN, DOWN, GONE, OK, Received, World, make_world, new_node
 
 A, B = "https://a.example/hook", "https://b.example/hook"
@@ -91,6 +99,59 @@ class TestDelivery:
         await world.settled()
         playback = f"https://live.example/{livestream.playback_id}/manifest/video.m3u8"
         assert playback.encode() in world.receivers.received[0].body
+
+    async def test_a_recording_that_is_there_comes_with_a_link(self, database: Database) -> None:
+        made = await make_world(database)
+        links = Links(b"k" * 32, database)
+        world = new_node(database, made.app_id, "node", made.clock, links=links, link_ms=60_000)
+        await world.webhook(A, events=("recording.statusUpdate",))
+        livestream = await world.livestream()
+        row = recording_history.new_row(livestream, "r1", "s1", "node", "RECORD_ON_START", world.clock())
+        async with database.write() as conn:
+            await recordings.insert(conn, row)
+            row = await recordings.change(conn, row, RecordingStatus.RECORDING, world.clock())
+            row = await recordings.change(conn, row, RecordingStatus.RECORDING, world.clock())
+            await recordings.change(conn, row, RecordingStatus.UPLOADED, world.clock(), path="recordings/r1.mp4")
+        world.dispatcher.start()
+        await world.settled()
+        await world.dispatcher.stop(0.0)
+        told = [json.loads(one.body)["recording"] for one in world.receivers.received]
+        assert [(one["recordingId"], one["status"]) for one in told] == [("r1", "RECORDING"), ("r1", "UPLOADED")]
+        assert told[0]["downloadUrl"] is None
+        _, _, _, _, of, expires, signature, _ = told[1]["downloadUrl"].split("/")
+        found = await links.find(of, expires, signature, world.clock())
+        assert found is not None and found.path == "recordings/r1.mp4"
+        assert told[1]["downloadUrl"].startswith("https://live.example/recordings/r1/")
+
+    async def test_meetings_are_told_of_through_the_same_door(self, world: World) -> None:
+        """What rooms will call: an event about a meeting, in the transaction of its change."""
+        await world.webhook(A)
+        async with world.database.write() as conn:
+            meeting = await meetings.create(
+                conn, world.app_id, title="Weekly", status="ACTIVE", settings="{}", now_ms=world.clock()
+            )
+            app = AppRow(world.app_id, "account", "app", None, world.clock())
+            times: dict[str, Any] = {"session_id": "s1", "started_ms": world.clock()}
+            begun = payloads.meeting_started(meeting, app, **times)
+            over = payloads.meeting_ended(meeting, app, **times, ended_ms=world.clock(), reason="ALL_PARTICIPANTS_LEFT")
+            for payload in (begun, over):
+                event = OutboxEvent(world.app_id, payload["event"], meeting.id, payload, world.clock())
+                assert await outbox.add(conn, event) == 1
+        world.dispatcher.start()
+        await world.settled()
+        started, ended = [json.loads(one.body) for one in world.receivers.received]
+        assert (started["event"], started["meeting"]["status"]) == ("meeting.started", "LIVE")
+        assert set(started["meeting"]) == {
+            "id",
+            "sessionId",
+            "title",
+            "status",
+            "createdAt",
+            "startedAt",
+            "organizedBy",
+        }
+        assert (ended["event"], ended["reason"]) == ("meeting.ended", "ALL_PARTICIPANTS_LEFT")
+        assert set(ended["meeting"]) == set(started["meeting"]) | {"endedAt"}
 
 
 class TestOrder:
