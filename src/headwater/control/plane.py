@@ -263,9 +263,12 @@ class ControlPlane:
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
-        for check in self._checks:
+        checks = set(self._checks)
+        for check in checks:
             check.cancel()
-        self._retention.stop()
+        if checks:
+            await asyncio.wait(checks)
+        await self._retention.stop()
         await self.webhooks.stop(0.0)
         await self._events.close(timeout_s)
         await self._database.close()

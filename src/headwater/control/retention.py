@@ -69,9 +69,11 @@ class Retention:
         """Look again and again, if there is anything to look for."""
         self._task = asyncio.get_running_loop().create_task(self._run(now_ms), name="retention")
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Returns when nothing of it uses the database any more: closing that under a query never ends."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.wait({self._task})
 
     async def _run(self, now_ms: Callable[[], int]) -> None:
         await self._quietly(self.finish_removals(now_ms() - LATELY_MS))
