@@ -6,6 +6,7 @@ receiver has written down against it. Duplicates are allowed, but only of the ne
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -21,13 +22,22 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
 from headwater.client import Headwater
+from headwater.control import ControlPlane, ControlSettings
+from headwater.control.database import open_database
+from headwater.control.repository import event_log, livestreams, webhooks
+from headwater.control.tables import webhook_deliveries
+from headwater.control.webhooks import names
 from tests.e2e.support import ENCODE, running, until
 from tests.support import require, start_server
+from tests.unit.control.postgres import running_postgres
+from tests.unit.control.support import ADDRESSES, now_ms
 
 LIVESTREAMS = 3
 KILLS = 6
+ROUNDS = 6
 
 ENVIRONMENT = {
     "HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "0",
@@ -234,6 +244,87 @@ def test_killed_at_random_points_nothing_is_lost_and_the_order_holds(tmp_path: P
     assert recovered, "sessions were open when the server was killed"
     assert verified(key, lines[-1], tmp_path)
     assert not verified(key, {**lines[-1], "body": lines[-1]["body"] + " "}, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database of each kind; SQLite's is in the data folder."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    with running_postgres() as server:
+        yield server.new_database()
+
+
+async def opened(data: Path, url: str, hook_url: str) -> list[str]:
+    """Livestreams, and a webhook that is told of them; returns their ids."""
+    plane = await ControlPlane.open(ControlSettings(data, database_url=url or None))
+    try:
+        credentials = await plane.announce(ADDRESSES)
+        assert credentials is not None
+        async with plane._database.write() as conn:
+            of = credentials.app_id
+            await webhooks.create(conn, of, name="all", url=hook_url, events=names.SENT, enabled=True, now_ms=now_ms())
+            rows = [await livestreams.create(conn, of, name=None, now_ms=now_ms()) for _ in range(4)]
+        return [row.id for row in rows]
+    finally:
+        await plane.close()
+
+
+async def looked_at(data: Path, url: str, ids: list[str]) -> tuple[int, dict[str, list[str]]]:
+    """How many events wait, and what has happened to each livestream, by its event log."""
+    database = await open_database(url or None, data)
+    try:
+        async with database.read() as conn:
+            query = select(func.count()).select_from(webhook_deliveries).where(webhook_deliveries.c.state == "waiting")
+            waiting = int((await conn.execute(query)).scalar_one())
+            logs = {one: (await event_log.list_page(conn, one, offset=0, limit=10_000))[0] for one in ids}
+        return waiting, {one: statuses(log) for one, log in logs.items()}
+    finally:
+        await database.close()
+
+
+@pytest.mark.timeout(180)
+def test_killed_while_broadcasts_are_as_short_as_can_be(tmp_path: Path, database_url: str) -> None:
+    """As above without media: hundreds of changes a second, so that a kill falls between any two writes."""
+    data = tmp_path / "data"
+    program = [sys.executable, "-m", "tests.e2e.webhook_broadcasts", str(data), database_url]
+    root = Path(__file__).parents[2]
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, text=True, cwd=root)
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        return process
+
+    with receiving(tmp_path) as receiver:
+        receiver.broken.touch()
+        ids = asyncio.run(opened(data, database_url, f"http://127.0.0.1:{receiver.port}/hook"))
+        process = None
+        try:
+            for _ in range(ROUNDS):
+                process = start("on", *ids)
+                time.sleep(random.uniform(0.05, 0.6))
+                process.kill()
+                process.communicate()
+                if random.random() < 0.5:
+                    receiver.kill()
+                    receiver.start()
+            receiver.broken.unlink()
+            process = start("over")
+            until(lambda: asyncio.run(looked_at(data, database_url, ids))[0] == 0, "nothing waits", within_s=60)
+        finally:
+            if process is not None:
+                process.kill()
+                process.communicate()
+        lines = receiver.lines()
+        _, happened = asyncio.run(looked_at(data, database_url, ids))
+    for one in ids:
+        received = told(lines, one)
+        # The log keeps the newest thousand entries of a livestream; what it still has is what was told last.
+        assert [line["status"] for line in received][-len(happened[one]) + 1 :] == happened[one][1:]
+        uuids = [line["uuid"] for line in received]
+        assert len(uuids) == len(set(uuids)), "an older event came again after a newer one"
+        assert len(received) > ROUNDS, "there were broadcasts in every round"
 
 
 def test_a_server_that_is_stopped_tells_the_end_before_it_goes(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ class ControlPlane:
             if row.status == RecordingStatus.UPLOADING:
                 row = await recordings.change(conn, row, RecordingStatus.UPLOADED, _now_ms())
             await recordings.update(conn, row.id, row.updated_ms, remote=remote, sha256=sha256)
+        self.webhooks.wake()
 
     async def lost(self, row: RecordingRow, error: str) -> None:
         """A recording's file is gone before it was stored."""
@@ -191,7 +192,7 @@ class ControlPlane:
             if row.status == RecordingStatus.UPLOADING:
                 await recording_history.fail(conn, row, error, now_ms)
             await recordings.remove(conn, [row.id], now_ms)
-        self.playbacks.forget()
+        self._forget()
 
     async def is_kept(self, path: str) -> bool:
         """Whether a file is a recording that is there."""
