@@ -23,6 +23,7 @@ from headwater.errors import ProtocolError
 from headwater.pipeline.origin.paths import BASE_LENGTH
 from headwater.pipeline.origin.request import Request, query_value
 from headwater.pipeline.origin.viewer import cmcd_session, header_session
+from headwater.pipeline.origin.views import KEY_LIMIT
 from headwater.protocols import cmcd
 from headwater.protocols.cmcd import Report
 
@@ -213,7 +214,7 @@ class ExperienceLedger:
                 continue
             followed = allowed.get(sid)
             if followed is None:
-                followed = allowed[sid] = self._follow(sid.encode(), now_s)
+                followed = allowed[sid] = self._follow(sid.encode()[:KEY_LIMIT], now_s)
                 if not may_report(followed, now_s):
                     return False
             followed.viewing.event(report, now_s)
