@@ -394,6 +394,26 @@ def test_the_viewer_count_is_right_within_three_seconds(
         becomes(2 - left)
 
 
+def test_an_address_of_a_viewer_is_nowhere(server: Server, live: CreatedLivestream) -> None:
+    """A viewer with an address of its own watches, tells and asks; all that the server wrote is searched for it."""
+    address, sid = "127.0.0.77", "5ec4e7ed-0000-4000-8000-000000000000"
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=20) as client:
+        url = renditions(client, live.playback_url)["video"]
+        said = {"CMCD": f'br=900,ot=v,sid="{sid}"'}
+        for part in media_playlist(client, url).segments[-1].parts:
+            assert client.get(part, params=said).status_code == 200
+        assert client.get(url.partition("?")[0], headers={"User-Agent": "a-rare-player"}).status_code == 200
+        told = f'e=ps,sid="{sid}",sta=p,msd=77,ts=0\ne=t,sid="{sid}",sta=p,ts=9000\n'
+        assert client.post(live.playback_url.replace("manifest/video.m3u8", "cmcd"), content=told).status_code == 204
+        client.get(live.playback_url.replace("manifest/video.m3u8", "no-such-thing"))
+    found = reach(lambda: kept(experience_of(server, live), 9), "it is counted")
+    assert found.startup_ms.mean == 77
+    for path in [*server.data.rglob("*"), server.log]:
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(word in content for word in (address.encode(), sid.encode(), b"a-rare-player")), path
+
+
 def test_a_crash_costs_no_more_than_since_the_last_checkpoint(tmp_path: Path) -> None:
     env = {"HEADWATER_EXPERIENCE_CHECKPOINT_INTERVAL_S": "0.2", "HEADWATER_LIVESTREAM_RECONNECT_WINDOW_S": "1"}
     data = tmp_path / "data"
