@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -22,7 +23,19 @@ from headwater.client.models import Recording
 from tests.browser import chromium, watched
 from tests.browser import until as page_until
 from tests.e2e.beep_flash import offsets_ms
-from tests.e2e.support import api, card_command, create, decode_complaints, duration_s, played, running, until
+from tests.e2e.support import (
+    B_FRAMES,
+    api,
+    card_command,
+    create,
+    decode_complaints,
+    duration_s,
+    ffmpeg_command,
+    packet_times,
+    played,
+    running,
+    until,
+)
 from tests.support import Server, require, running_server
 
 SECONDS = 12
@@ -242,6 +255,39 @@ class TestClip:
             page.evaluate("v.play()")
             page_until(page, "v.currentTime > 1.3")
             assert page.evaluate("v.error") is None
+
+
+def test_a_clip_of_pictures_that_are_shown_in_another_order(server: Server, tmp_path: Path) -> None:
+    """B-frames: all of the GOPs around what is asked for, no picture twice or missing, the sound in time."""
+    made = create(server)
+    with running(ffmpeg_command(server.rtmp + made.stream_key, seconds=7, encode=B_FRAMES)) as publisher:
+        played(made.playback_url)
+        publisher.wait(40)
+    with api(server) as client:
+
+        def found(recording_id: str = "") -> Recording | None:
+            if recording_id:
+                now = client.get_one_recording(recording_id)
+            else:
+                (now,) = client.get_recordings(livestream_id=made.id).data
+            return now if now.status == "UPLOADED" else None
+
+        source = until(found, "the recording is there")
+        clip = client.create_clip(source.id, start=2.2, end=3.9)
+        clip = until(lambda: found(clip.id), "the clip is there")
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(httpx.get(str(clip.download_url)).content)
+    assert decode_complaints(path) == ""
+    command = [require("ffprobe"), "-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,dts_time"]
+    out = subprocess.run([*command, "-of", "csv=p=0", str(path)], capture_output=True, text=True, timeout=60).stdout
+    rows = [line.split(",")[:2] for line in out.split()]
+    shown = sorted(float(pts) for pts, _ in rows)
+    assert any(pts != dts for pts, dts in rows), "there are B-frames in it"
+    assert len(shown) % 30 == 0 and 60 <= len(shown) <= 120
+    assert all(abs(after - before - 1 / 30) < 0.002 for before, after in itertools.pairwise(shown))
+    assert 0 <= shown[0] < 0.1
+    sound = [dts for dts, _ in packet_times(path, "a")]
+    assert abs(sound[0] - shown[0]) < 0.05 and abs(sound[-1] - shown[-1]) < 0.08
 
 
 class TestDelete:

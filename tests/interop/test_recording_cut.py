@@ -86,8 +86,8 @@ def test_sound_stays_with_its_picture(source: Recording, tmp_path: Path) -> None
     """Each frame of sound is as far from the cut's first picture as it was in the source."""
     made = cut(source, spans((2.5, 4.0)), tmp_path / "cut.mp4", max_bytes=LIMIT)
     before = {round(dts * 48000) for dts, _ in packet_times(source.path, "a")}
-    moved = {round((dts + 2) * 48000) for dts, _ in packet_times(made.path, "a")}
-    assert moved and all(any(abs(at - other) <= 1 for other in (at - 1, at, at + 1) if other in before) for at in moved)
+    moved = [round((dts + 2) * 48000) for dts, _ in packet_times(made.path, "a")]  # it begins with the third second
+    assert moved and all({at - 1, at, at + 1} & before for at in moved)
 
 
 def test_it_seeks(source: Recording, tmp_path: Path) -> None:

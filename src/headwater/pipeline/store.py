@@ -138,7 +138,8 @@ class Store:
             meta = await self._obstore.head_async(self._store, key)
         except FileNotFoundError:
             return None
-        return StoredFile(self, key, meta["size"], meta["e_tag"] or "", meta["last_modified"])
+        tag = (meta["e_tag"] or f"{meta['size']:x}").removeprefix("W/").strip('"')
+        return StoredFile(self, key, meta["size"], f'"{tag}"', meta["last_modified"])
 
     async def fetch(self, key: str, target: Path) -> None:
         """Copy an object to a file that does not exist."""
