@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TESTS = Path(__file__).with_name("test_python_sdk.py")
+TESTS = [str(Path(__file__).with_name(name)) for name in ("test_python_sdk.py", "test_python_sdk_recordings.py")]
 WANTED = "cloudflare>=5.9"
 
 
@@ -27,7 +27,7 @@ def test_every_operation(tools: Path) -> None:
         check=True,
     ).stdout.strip()
     assert version != "5.2.0", "the pinned version was imported instead"
-    command = [sys.executable, "-m", "pytest", str(TESTS), "-q", "--rootdir", str(ROOT)]
+    command = [sys.executable, "-m", "pytest", *TESTS, "-q", "--rootdir", str(ROOT)]
     run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, f"cloudflare {version}\n{run.stdout}\n{run.stderr}"
 

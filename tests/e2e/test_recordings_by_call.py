@@ -85,3 +85,25 @@ def test_a_crash_leaves_the_part_that_was_recorded(tmp_path: Path) -> None:
         done = ready(client, recording.id)
         assert 2 < duration_s(str(fetched(done, tmp_path))) < 6
         until(lambda: not list((server.data / "spool").iterdir()), "what it was cut out of is gone")
+
+
+def test_one_that_began_with_its_session_pauses(tmp_path: Path) -> None:
+    """Viewers notice nothing; what is left of it is the one file that stays, and its session plays by it."""
+    env = {"HEADWATER_LIVESTREAM_GOODBYE_WINDOW_S": "0", "HEADWATER_ORIGIN_ENDED_S": "0"}
+    with running_server(tmp_path / "data", env=env) as server, api(server) as client:
+        made = create(server)
+        with running(card_command(server.rtmp + made.stream_key, "--gop", "1", "--duration", "9")) as publisher:
+            played(made.playback_url)
+            recording = client.get_active_recordings(made.id)
+            client.pause_resume_stop_recording(recording.id, "pause")
+            time.sleep(3)
+            assert httpx.get(made.playback_url).status_code == 200
+            client.pause_resume_stop_recording(recording.id, "resume")
+            publisher.wait(40)
+        done = ready(client, recording.id)
+        assert 2 < duration_s(str(fetched(done, tmp_path))) < 8
+        files = server.data / "recordings"
+        until(lambda: [path.name for path in files.glob("*.mp4")] == [f"{recording.id}-part.mp4"], "one file is left")
+        until(lambda: httpx.get(str(done.playback_url)).status_code == 200, "it plays")
+        assert 2 < duration_s(str(done.playback_url)) < 8
+        assert client.get_org_analytics().recording_stats.recording_count == 1
