@@ -29,7 +29,7 @@ from time import time_ns
 from typing import Protocol
 
 from headwater.analytics.viewing import Facts
-from headwater.errors import LimitReached, PublishRefused, UnsupportedCodec
+from headwater.errors import LimitReached, OperatorError, PublishRefused, UnsupportedCodec
 from headwater.events import (
     Listener,
     LiveSnapshot,
@@ -522,7 +522,10 @@ class LivestreamSession:
         if self.opened and (keep or self._hub.maker.uses(self._recorder.path)):
             recording = await self._recorder.close()
         if recording is None:
-            await self._recorder.discard()
+            try:
+                await self._recorder.discard()
+            except OperatorError as error:
+                self.log.error("a file that is not to be kept could not be deleted: %s", error)
         return recording
 
     def _kept_path(self, recording: Recording | None, parts: Sequence[Mark], *, whole: bool) -> str | None:
