@@ -3,6 +3,8 @@ PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3.11 python3,$(if 
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Two at a time, file by file: most tests wait for encoders, players and disks.
+TWO = -n 2 --dist loadfile
 OFFLINE = { echo "could not download from PyPI: is there a network or a proxy? then run make again" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,8 @@ run: setup web  ## install into .venv, start the server with a moving test pictu
 	@$(BIN)/headwater demo
 
 test: setup-dev web  ## all tests, some 9 minutes; programs that are missing are named in the skips
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TWO) tests/unit tests/conformance tests/fuzz
+	@$(BIN)/python -m pytest $(TWO) tests/interop tests/e2e
 
 check: setup-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -23,7 +26,7 @@ check: setup-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports
 
 e2e: setup-dev web  ## only the tests with real encoders, players and browsers
-	@$(BIN)/python -m pytest tests/interop tests/e2e
+	@$(BIN)/python -m pytest $(TWO) tests/interop tests/e2e
 
 conformance: setup-dev web  ## every operation through the official SDKs (Go where it is installed; its first build takes minutes)
 	@HEADWATER_CONFORMANCE_GO=1 $(BIN)/python -m pytest tests/conformance
@@ -34,7 +37,7 @@ pythons: web  ## the unit tests on every other Python that the machine has
 	@for python in $(PYTHONS); do \
 	  venv=.tools/venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $(MAKE) --no-print-directory setup-dev VENV=$$venv PYTHON=$$python && echo "$$($$venv/bin/python --version):" \
-	    && $$venv/bin/python -m pytest tests/unit || exit 1; \
+	    && $$venv/bin/python -m pytest $(TWO) tests/unit || exit 1; \
 	done
 
 bench: setup-dev web  ## speed, each figure beside a peer or a bound of the same run
