@@ -49,6 +49,9 @@ class Nobody:
     async def playback(self, playback_id: str) -> PlaybackInfo | None:
         return PlaybackInfo("livestream", PLAYBACK_ID, "bench", False, None)
 
+    async def recording(self, playback_id: str, session: str) -> str | None:
+        return None
+
 
 class Feed:
     """What a packager would say of a 2 s GOP in parts of a third of a second; timescale 3000."""

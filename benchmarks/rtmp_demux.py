@@ -33,6 +33,8 @@ ASC = bytes.fromhex("1190")
 class Sink:
     """A publication that counts."""
 
+    about: Mapping[str, str] = {}
+
     def __init__(self) -> None:
         self.units = 0
 
@@ -44,6 +46,9 @@ class Sink:
 
     def push(self, unit: AccessUnit) -> None:
         self.units += 1
+
+    def patience_ms(self) -> float:
+        return 0
 
     def metadata(self, values: Mapping[str, object]) -> None:
         pass
