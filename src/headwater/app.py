@@ -202,6 +202,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         pages = Starlette(
             routes=[
                 Mount(API_PATH, telemetry.traced(plane.api)),
+                Mount("/dashboard/api", plane.dashboard),
                 *plane.routes,
                 *telemetry.probes(),
                 *download_routes(recordings),
@@ -211,6 +212,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         )
         http = HttpServer(origin, pages)
         drain.later("HTTP", lambda: http.stop(2.0))
+        drain.later("the dashboards", plane.hang_up)
         ingest = RtmpIngest(livestreams, settings.ingest)
         drain.later("ingest", ingest.stop)
         drain.later("the open sessions", livestreams.close)

@@ -6,7 +6,8 @@ plane.attach(broadcasts)                       answers now know what is live
 ... events go to plane.listen; plane.stream_keys and plane.playbacks answer the pipeline ...
 credentials = await plane.announce(addresses)  once the servers are bound
 plane.webhooks.start()                         from here on webhooks are told, also what the last run left
-... plane.api serves /client/v4, plane.routes what lies beside it ...
+... plane.api serves /client/v4, plane.dashboard /dashboard/api, plane.routes what lies beside it ...
+await plane.hang_up()                          before the HTTP server stops: open dashboards go
 await plane.stop_webhooks(timeout_s)           after the last session has been closed
 await plane.close(timeout_s)                   after the last session has been closed
 """
@@ -24,10 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from headwater.control import recording_history
 from headwater.control.api import well_known
 from headwater.control.api.application import build_api
+from headwater.control.api.auth import Authenticator
 from headwater.control.api.service import Service
 from headwater.control.authority import Playbacks, StreamKeys
 from headwater.control.broadcasts import Broadcasts
 from headwater.control.credentials import Credentials, first_start, node_id
+from headwater.control.dashboard.application import build_dashboard
+from headwater.control.dashboard.feed import Feed
 from headwater.control.database import POOL_SIZE, Database, DatabaseAway, open_database
 from headwater.control.downloads import Links, download_key
 from headwater.control.files import Files
@@ -74,6 +78,7 @@ class ControlPlane:
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
         routes: What has its place at the root of the server: the key that webhooks are signed with.
         webhooks: Delivers events to webhooks, between its `start` and `stop_webhooks`.
+        dashboard: What the dashboard's page calls, as an ASGI application to be mounted.
     """
 
     def __init__(
@@ -108,7 +113,11 @@ class ControlPlane:
             webhooks=self.webhooks,
         )
         self._retention = Retention(database, node, keeping, lambda: self._service.files, self._forget)
-        self.api = build_api(self._service, settings)
+        authenticator = Authenticator(database, settings)
+        self._service.tokens_changed = authenticator.forget
+        self.api = build_api(self._service, settings, authenticator)
+        self._feed = Feed(self._service)
+        self.dashboard = build_dashboard(self._service, settings, authenticator, self.api, self._feed)
         self.routes = well_known.routes(self.webhooks.key)
 
     @classmethod
@@ -204,6 +213,7 @@ class ControlPlane:
         if self.to_store and isinstance(event, RecordingReady):
             event = replace(event, to_store=True)
         self._events.listen(event)
+        self._feed.listen(event)
         if isinstance(event, SessionOpened):
             check = asyncio.get_running_loop().create_task(self._check_admission(event.livestream_id))
             self._checks.add(check)
@@ -262,6 +272,10 @@ class ControlPlane:
         await self._events.settle(timeout_s)
         await self.webhooks.stop(max(0.0, timeout_s - (time.monotonic() - began_s)))
 
+    async def hang_up(self) -> None:
+        """The server stops: end what open dashboards listen to."""
+        self._feed.close()
+
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
         checks = set(self._checks)
@@ -283,6 +297,7 @@ class ControlPlane:
         self.stream_keys.forget()
         self.playbacks.forget()
         self.webhooks.wake()
+        self._feed.touch()
 
 
 def _now_ms() -> int:

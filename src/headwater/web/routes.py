@@ -1,4 +1,4 @@
-"""The routes of the pages: `/`, `/<playback id>`, `/assets/...`.
+"""The routes of the pages: `/`, `/dashboard`, `/<playback id>`, `/assets/...`.
 
 Pages are plain files with a name filled in; scripts are ES modules without a build. The player may be framed by any
 site, nothing else may be framed.
@@ -28,6 +28,13 @@ POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
 )
+
+DASHBOARD_POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self'; img-src 'self'; "
+    "media-src 'self' blob:; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+"""Here acts who is signed in: it frames the player page, and no text ever becomes markup or script."""
 
 
 class Named(Protocol):
@@ -97,6 +104,9 @@ def routes(directory: Directory) -> list[BaseRoute]:
     async def start(request: Request) -> Response:
         return page("start.html")
 
+    async def dashboard(request: Request) -> Response:
+        return page("dashboard.html", policy=DASHBOARD_POLICY)
+
     async def player(request: Request) -> Response:
         playback_id = request.path_params["playback_id"]
         known = len(playback_id) == PLAYBACK_ID_LENGTH and HEX.issuperset(playback_id)
@@ -108,19 +118,20 @@ def routes(directory: Directory) -> list[BaseRoute]:
     folder = files("headwater.web")
     return [
         Route("/", start),
+        Route("/dashboard", dashboard),
         Mount("/assets/vendor", Assets(directory=str(folder / "vendor"), check_dir=False)),
         Mount("/assets", Assets(directory=str(folder / "static"))),
         Route("/{playback_id}", player),
     ]
 
 
-def page(file: str, *, status: int = 200, ancestors: str = "'none'", **values: str) -> Response:
+def page(file: str, *, status: int = 200, ancestors: str = "'none'", policy: str = POLICY, **values: str) -> Response:
     """A page with its `{{ name }}` placeholders filled in, escaped."""
     text = template(file)
     for key, value in values.items():
         text = text.replace("{{ " + key + " }}", html.escape(value))
     headers = {
-        "content-security-policy": POLICY.format(ancestors=ancestors),
+        "content-security-policy": policy.format(ancestors=ancestors),
         "cache-control": "no-cache",
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",

@@ -78,8 +78,16 @@ def test_the_start_page_lists_no_livestream(client: Client) -> None:
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
 
 
+def test_the_dashboard_is_framed_by_nobody_and_runs_nothing_but_its_own_files(client: Client) -> None:
+    response = client.get("/dashboard")
+    policy = response.headers["content-security-policy"]
+    assert response.status_code == 200 and response.headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy and "<script>" not in response.text
+
+
 def test_pages_and_assets_answer_head_like_get(client: Client) -> None:
-    for path in ("/", f"/{KNOWN}", "/assets/player.js"):
+    for path in ("/", "/dashboard", f"/{KNOWN}", "/assets/player.js"):
         head, get = client.request("HEAD", path), client.get(path)
         assert head.status_code == get.status_code == 200 and head.content == b""
         assert head.headers["content-length"] == get.headers["content-length"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -39,7 +39,7 @@ JSON = "application/json"
 OPERATION = "headwater.operation"
 """Key of the ASGI scope with the `Operation` of a request, once it was routed: for whoever stands around the API."""
 
-_PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Answers hold keys, and are out of date in a second."""
 
 _PUBLIC = {
@@ -51,10 +51,12 @@ _PUBLIC = {
 log = logging.getLogger("headwater.control")
 
 
-def build_api(service: Service, settings: ControlSettings) -> ASGIApp:
+SIGNED_IN = "headwater.signed_in"
+"""Key of an ASGI scope: the hash of the token that the dashboard's caller is signed in by. Only code sets it."""
+
+
+def build_api(service: Service, settings: ControlSettings, authenticator: Authenticator) -> ASGIApp:
     """The API below `/client/v4`; to be mounted there, or given requests with their whole path."""
-    authenticator = Authenticator(service.database, settings)
-    service.tokens_changed = authenticator.forget
     by_path: dict[str, list[Operation]] = {}
     for operation in catalogue.OPERATIONS:
         by_path.setdefault(operation.path, []).append(operation)
@@ -116,7 +118,21 @@ async def _http_exception(_request: Request, error: Exception) -> Response:
 
 def _refusal(error: ApiError) -> Response:
     body = envelope(error.status, error.message)
-    return Response(body, error.status, {**_PRIVATE, **error.headers}, media_type=JSON)
+    return Response(body, error.status, {**PRIVATE, **error.headers}, media_type=JSON)
+
+
+async def answered(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    """An answer, or why there is none, in the API's words."""
+    try:
+        return await answer(request)
+    except ApiError as error:
+        return _refusal(error)
+    except (SQLAlchemyError, DatabaseAway) as error:
+        log.error("the database failed: path=%s %s", request.url.path, error, extra=_about(request))
+        return _refusal(ApiError(503, "The database is not available", {"Retry-After": "1"}))
+    except Exception:
+        log.exception("a request failed: path=%s", request.url.path, extra=_about(request))
+        return _refusal(ApiError(500, "Something went wrong in the server; its log says what"))
 
 
 def _about(request: Request) -> dict[str, str]:
@@ -141,17 +157,7 @@ class _Resource:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except ApiError as error:
-            response = _refusal(error)
-        except (SQLAlchemyError, DatabaseAway) as error:
-            log.error("the database failed: path=%s %s", request.url.path, error, extra=_about(request))
-            response = _refusal(ApiError(503, "The database is not available", {"Retry-After": "1"}))
-        except Exception:
-            log.exception("a request failed: path=%s", request.url.path, extra=_about(request))
-            response = _refusal(ApiError(500, "Something went wrong in the server; its log says what"))
+        response = await answered(Request(scope, receive), self._answer)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -159,7 +165,11 @@ class _Resource:
         request.scope[OPERATION] = operation
         path = read_path(request)
         address = request.client.host if request.client is not None else ""
-        token = await self._authenticator.token(request.headers.get("authorization"), address)
+        signed_in: str | None = request.scope.get(SIGNED_IN)
+        if signed_in is not None:
+            token = await self._authenticator.token_of(signed_in)
+        else:
+            token = await self._authenticator.token(request.headers.get("authorization"), address)
         await self._authenticator.check(token, operation.permission, path)
         query = read_query(request, operation)
         body = await read_body(request, operation, self._settings)
@@ -175,7 +185,7 @@ class _Resource:
             now_ms=time.time_ns() // 1_000_000,
         )
         content = msgspec.json.encode(await operation.handler(call))
-        response = Response(content, operation.status, _PRIVATE, media_type=JSON)
+        response = Response(content, operation.status, PRIVATE, media_type=JSON)
         if request.method == "HEAD":
             response.body = b""
         return response

@@ -1,4 +1,7 @@
-"""Who calls: the bearer token, its account, its app, its permission. Nothing else of a request tells."""
+"""Who calls: the bearer token, its account, its app, its permission. Nothing else of a request tells.
+
+The dashboard's page calls by a cookie instead, on paths of its own (`control/dashboard`); it stands for a token too.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,24 @@ class Authenticator:
                 raise ApiError(429, "Too many failed authentications", {"Retry-After": str(wait_s)})
             what = "Authentication is required" if secret is None else "The API token is not valid"
             raise ApiError(401, what, UNAUTHENTICATED)
+        return self._within_rate(row)
+
+    async def token_of(self, token_hash: str) -> TokenRow:
+        """The token that a dashboard was signed in by.
+
+        Raises:
+            ApiError: 401 once it has been revoked, or 429 after too many requests.
+        """
+        row = await self._tokens.get(token_hash)
+        if row is None:
+            raise ApiError(401, "The API token is not valid any more")
+        return self._within_rate(row)
+
+    async def is_valid(self, token_hash: str) -> bool:
+        """Whether a token has not been revoked; no request of its holder."""
+        return await self._tokens.get(token_hash) is not None
+
+    def _within_rate(self, row: TokenRow) -> TokenRow:
         wait_s = self._requests.take(row.id, self._clock())
         if wait_s:
             raise ApiError(429, "Too many requests", {"Retry-After": str(wait_s)})

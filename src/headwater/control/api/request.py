@@ -25,10 +25,14 @@ _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 def read_path(request: Request) -> dict[str, str]:
     """The path's parameters; what cannot be an id is not found, before any database sees it."""
     path: dict[str, str] = request.path_params
-    for value in path.values():
-        if len(value) > ID_LIMIT or not _ID_CHARACTERS.issuperset(value):
-            raise ApiError(404, "There is no such resource")
+    if not all(map(is_id, path.values())):
+        raise ApiError(404, "There is no such resource")
     return path
+
+
+def is_id(text: str) -> bool:
+    """Whether a stranger's text can be an id."""
+    return len(text) <= ID_LIMIT and _ID_CHARACTERS.issuperset(text)
 
 
 def read_query(request: Request, operation: Operation) -> Any:
@@ -55,7 +59,7 @@ def read_query(request: Request, operation: Operation) -> Any:
 
 async def read_body(request: Request, operation: Operation, settings: ControlSettings) -> Any:
     """The operation's body struct, or None where it takes no body."""
-    content = await _content(request, settings)
+    content = await read_content(request, settings)
     if operation.body is None:
         return None
     if not content.strip():
@@ -76,7 +80,7 @@ async def read_body(request: Request, operation: Operation, settings: ControlSet
         raise ApiError(400, "The body is nested too deeply") from error
 
 
-async def _content(request: Request, settings: ControlSettings) -> bytes:
+async def read_content(request: Request, settings: ControlSettings) -> bytes:
     """The body's bytes, within `body_limit_bytes` and `body_timeout_s`."""
     limit = settings.body_limit_bytes
     declared = request.headers.get("content-length", "0")

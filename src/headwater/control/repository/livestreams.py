@@ -46,6 +46,20 @@ _THERE = livestreams.c.deleted_ms.is_(None)
 _WHOLE = recordings.c.path.is_not(None) & recordings.c.removed_ms.is_(None) & recordings.c.clip_of.is_(None)
 
 
+APPS_LIMIT = 500
+"""Ids of one statement: databases bound its parameters."""
+
+
+async def apps_of(conn: AsyncConnection, livestream_ids: Sequence[str]) -> dict[str, str]:
+    """Which app each livestream belongs to, deleted ones too; unknown ones are left out."""
+    found: dict[str, str] = {}
+    for start in range(0, len(livestream_ids), APPS_LIMIT):
+        query = select(livestreams.c.id, livestreams.c.app_id)
+        query = query.where(livestreams.c.id.in_(livestream_ids[start : start + APPS_LIMIT]))
+        found |= {row.id: row.app_id for row in await conn.execute(query)}
+    return found
+
+
 async def create(
     conn: AsyncConnection,
     app_id: str,

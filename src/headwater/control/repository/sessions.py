@@ -52,6 +52,29 @@ async def find_any(conn: AsyncConnection, session_id: str) -> SessionRow | None:
     return one(SessionRow, (await conn.execute(select(*_COLUMNS).where(_c.id == session_id))).one_or_none())
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What of a session never changes: whose it is, and since when."""
+
+    id: str
+    app_id: str
+    started_ms: int
+
+
+PLACES_LIMIT = 500
+"""Ids of one statement: databases bound its parameters."""
+
+
+async def places(conn: AsyncConnection, session_ids: Sequence[str]) -> dict[str, Place]:
+    """Sessions of whatever apps, by id; one that is not there is left out."""
+    found: dict[str, Place] = {}
+    for start in range(0, len(session_ids), PLACES_LIMIT):
+        query = select(*columns_of(livestream_sessions, Place))
+        query = query.where(_c.id.in_(session_ids[start : start + PLACES_LIMIT]))
+        found |= {place.id: place for place in many(Place, (await conn.execute(query)).all())}
+    return found
+
+
 async def open_of(conn: AsyncConnection, livestream_id: str) -> SessionRow | None:
     query = select(*_COLUMNS).where(_c.livestream_id == livestream_id, _c.stopped_ms.is_(None))
     return one(SessionRow, (await conn.execute(query)).one_or_none())

@@ -1,0 +1,81 @@
+// Curves and bars by uPlot, in the page's colours, as wide as their place; a sentence for who does not see them.
+
+import { h } from "./dom.js";
+
+const HEIGHT = 200;
+const HALF_DAY = 43_200;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let library = null;
+
+const load = () => (library ??= import("/assets/vendor/uPlot.mjs").then((module) => module.default));
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/**
+ * A chart.
+ * @param label what it shows, for screen readers
+ * @param series [{label, colour (a CSS variable), bars, unit, digits}]
+ * @param days whether x is days in UTC, not moments
+ */
+export function chart({ label, series, days = false }) {
+  const place = h("div", { class: "chart", role: "img", "aria-label": label });
+  let plot = null;
+  let data = null;
+  let gone = false;
+
+  const value = (entry) => (_, number) => (number === null || number === undefined ? "–" : `${number.toLocaleString(undefined, { maximumFractionDigits: entry.digits ?? 0 })}${entry.unit ?? ""}`);
+
+  function options(uPlot) {
+    const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "12px system-ui, sans-serif" };
+    return {
+      width: Math.max(200, place.clientWidth),
+      height: HEIGHT,
+      legend: { live: true },
+      cursor: { y: false, drag: { x: false, y: false } },
+      tzDate: days ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC") : undefined,
+      scales: { ...(days ? { x: { range: (_, first, last) => [first - HALF_DAY, last + HALF_DAY] } } : {}), y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
+      axes: [axis, { ...axis, size: 56, values: (_, splits) => splits.map((split) => (Number.isInteger(split) || (series[0].digits ?? 0) > 0 ? split.toLocaleString() : "")) }],
+      series: [
+        { label: days ? "Day" : "Time", value: days ? "{YYYY}-{MM}-{DD}" : "{HH}:{mm}:{ss}" },
+        ...series.map((entry) => ({
+          label: entry.label,
+          stroke: colour(entry.colour),
+          fill: entry.bars ? colour(entry.colour) : `${colour(entry.colour)}22`,
+          width: entry.bars ? 0 : 2,
+          paths: entry.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined,
+          points: { show: entry.points ?? false },
+          value: value(entry),
+        })),
+      ],
+    };
+  }
+
+  async function draw() {
+    try {
+      const uPlot = await load();
+      if (gone || data === null) return;
+      plot?.destroy();
+      plot = new uPlot(options(uPlot), data, place);
+    } catch {
+      place.textContent = "Charts need uPlot, which is not installed: run make web.";
+    }
+  }
+
+  const resized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, place.clientWidth), height: HEIGHT }));
+  resized.observe(place);
+  dark.addEventListener("change", draw);
+
+  return {
+    element: place,
+    set(next) {
+      data = next;
+      if (plot) plot.setData(data);
+      else draw();
+    },
+    close() {
+      gone = true;
+      resized.disconnect();
+      dark.removeEventListener("change", draw);
+      plot?.destroy();
+    },
+  };
+}

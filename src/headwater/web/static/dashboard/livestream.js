@@ -1,0 +1,194 @@
+// One livestream: the player, its figures and curve, the encoder's settings, its sessions and its log.
+
+import { get, isAdmin, patch, post, remove } from "./api.js";
+import { chart } from "./charts.js";
+import { ask, button, copyable, duration, failed, fill, h, plural, since, table, time, toast } from "./dom.js";
+import { encoderSettings } from "./encoder.js";
+import { concerns, live } from "./live.js";
+import { nameOf, playbackId, status } from "./livestreams.js";
+
+const SESSIONS = 20;
+const ENTRIES = 25;
+
+export function livestream(id) {
+  const parts = { head: h("div", {}), player: h("div", { class: "panel screen" }), now: h("section", { class: "panel", "aria-label": "Now" }), encoder: h("section", { class: "panel" }), sessions: h("section", { class: "panel" }), log: h("section", { class: "panel" }) };
+  const element = h("div", { class: "stack" }, h("p", { class: "dim" }, "Loading …"));
+  const state = { livestream: null, sessions: [], sessionsTotal: 0, log: [], logTotal: 0, sessionPages: 1, logPages: 1, shown: false, busy: false, again: false, player: null };
+  const curve = chart({ label: "Viewers of the broadcast that is on air, over time", series: [{ label: "Viewers", colour: "--accent" }] });
+  const view = { title: "Livestream", element, close };
+
+  async function load() {
+    if (state.busy) return void (state.again = true);
+    state.busy = true;
+    try {
+      const [answer, log] = await Promise.all([get(`/livestreams/${id}?per_page=${SESSIONS * state.sessionPages}`), get(`/livestreams/${id}/events?per_page=${ENTRIES * state.logPages}`)]);
+      Object.assign(state, { livestream: answer.data.livestream, sessions: answer.data.sessions, sessionsTotal: answer.paging.total_count, log: log.data, logTotal: log.paging.total_count });
+      draw();
+    } catch (error) {
+      state.shown = false;
+      if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such livestream"), h("p", {}, "It may have been deleted. ", h("a", { href: "#/livestreams" }, "All livestreams"))));
+      else if (error.status !== 401) fill(element, failed(error, load));
+    }
+    state.busy = false;
+    if (state.again) ((state.again = false), load());
+  }
+
+  function draw() {
+    if (!state.shown) {
+      fill(element, parts.head, h("div", { class: "columns" }, h("div", { class: "stack" }, parts.player, parts.now), h("div", { class: "stack" }, parts.encoder, share())), parts.sessions, parts.log);
+      state.shown = true;
+      drawEncoder();
+    }
+    document.title = `${nameOf(state.livestream)} – Headwater`;
+    drawHead();
+    drawPlayer();
+    drawNow();
+    drawSessions();
+    drawLog();
+  }
+
+  const session = () => live.sessions.get(id);
+
+  function drawHead() {
+    const { livestream } = state;
+    const off = livestream.disabled !== "";
+    const actions = isAdmin() && [
+      session() ? button("Stop the broadcast", () => stop(), { "data-key": "stop" }) : null,
+      button(off ? "Enable" : "Disable", () => (off ? change({ disabled: false }, "Enabled: the key works again") : disable()), { "data-key": "disable" }),
+      button("Delete", () => discard(), { class: "danger", "data-key": "delete" }),
+    ];
+    fill(
+      parts.head,
+      h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: "#/livestreams", "data-key": "up" }, "Livestreams")),
+      h("div", { class: "title" }, h("h1", {}, nameOf(livestream)), status(livestream), h("div", { class: "buttons" }, actions)),
+      off ? h("p", { class: "notice" }, "This livestream is disabled: nobody can publish to it or watch it.") : null,
+    );
+  }
+
+  /** The player page in a frame; it finds out by itself when something comes. It is not made anew while it is there. */
+  function drawPlayer() {
+    const { livestream } = state;
+    const kind = livestream.disabled ? "off" : "player";
+    if (state.player === kind) return;
+    state.player = kind;
+    if (kind === "off") return fill(parts.player, h("p", { class: "dim" }, "Disabled."));
+    fill(parts.player, h("iframe", { src: `/${playbackId(livestream)}`, title: `Player of ${nameOf(livestream)}`, allow: "autoplay; fullscreen" }));
+  }
+
+  function drawNow() {
+    const now = session();
+    if (!now) return fill(parts.now, h("h2", {}, "Not on air"), h("p", { class: "dim" }, state.sessions.length ? ["The last broadcast ended ", time(state.sessions[0].stopped_time ?? state.sessions[0].updated_at), "."] : "Nothing has been broadcast yet. Connect an encoder: it starts by itself."));
+    if (!parts.now.querySelector(".tiles")) fill(parts.now, h("h2", {}, "On air"), h("dl", { class: "tiles" }), curve.element);
+    tick();
+  }
+
+  function tick() {
+    const now = session();
+    if (!state.shown) return;
+    if (Boolean(now) !== Boolean(parts.now.querySelector(".tiles"))) return (drawHead(), drawNow());
+    if (!now) return;
+    const figures = { Viewers: now.viewers.toLocaleString(), "On air": duration(since(now.started_at)), Received: duration(now.ingest_seconds), Watched: duration(now.viewer_seconds) };
+    fill(parts.now.querySelector(".tiles"), Object.entries(figures).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    const { times, viewers } = live.history.get(now.session_id);
+    curve.set([times, viewers]);
+    const publishing = `${now.playable} ${now.publishing}`;
+    if (publishing !== state.publishing) ((state.publishing = publishing), drawHead());
+  }
+
+  function drawEncoder() {
+    fill(parts.encoder, h("h2", {}, "Encoder"), encoderSettings(state.livestream), isAdmin() ? button("Reset the key …", () => resetKey(), { "data-key": "reset" }) : null);
+  }
+
+  function share() {
+    const page = `${new URL(state.livestream.playback_url).origin}/${playbackId(state.livestream)}`;
+    return h("section", { class: "panel stack" }, h("h2", {}, "Share"), copyable("Player page", page), copyable("HLS", state.livestream.playback_url), h("p", {}, h("a", { href: `/${playbackId(state.livestream)}`, target: "_blank", rel: "noopener" }, "Open the player page")));
+  }
+
+  function drawSessions() {
+    const rows = state.sessions.map((entry) => [time(entry.started_time), entry.stopped_time ? duration((Date.parse(entry.stopped_time) - Date.parse(entry.started_time)) / 1000) : h("span", { class: "chip live" }, "On air"), duration(entry.ingest_seconds), duration(entry.viewer_seconds), entry.err_message ? h("span", { class: "bad" }, entry.err_message) : "none"]);
+    fill(
+      parts.sessions,
+      h("h2", {}, "Sessions"),
+      rows.length ? table("Sessions", ["Began", "Length", "Received", "Watched", "Error"], rows) : h("p", { class: "dim" }, "Each broadcast becomes a session here, with what was received and watched."),
+      more(state.sessionsTotal - rows.length, "session", () => (state.sessionPages++, load())),
+    );
+  }
+
+  function drawLog() {
+    const rows = state.log.map((entry) => [time(entry.at, { exact: true }), entry.kind.replaceAll("_", " "), h("span", { class: entry.code ? "bad" : "" }, entry.message, entry.code ? h("code", {}, ` ${entry.code}`) : null)]);
+    fill(parts.log, h("h2", {}, "Event log"), table("Event log", ["When", "What", "In words"], rows), more(state.logTotal - rows.length, "older entry", () => (state.logPages++, load())));
+  }
+
+  const more = (left, word, onclick) => (left > 0 ? button(`Show more (${left.toLocaleString()} left)`, onclick, { "data-key": `more ${word}` }) : null);
+
+  // -- what can be done ------------------------------------------------------------------------------------------
+
+  async function change(body, done) {
+    try {
+      await patch(`/livestreams/${id}`, body);
+      toast(done);
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+    await load();
+  }
+
+  const disable = () =>
+    ask({
+      title: "Disable this livestream?",
+      body: h("p", {}, "A broadcast that is on air ends, and nobody can publish or watch until it is enabled again."),
+      yes: "Disable",
+      danger: true,
+      async act() {
+        await patch(`/livestreams/${id}`, { disabled: true });
+        await load();
+      },
+    });
+
+  const stop = () =>
+    ask({
+      title: "Stop the broadcast?",
+      body: h("p", {}, "Many encoders come straight back by themselves: stop the encoder too, or disable the livestream."),
+      yes: "Stop",
+      danger: true,
+      act: () => post(`/livestreams/${id}/stop`),
+    });
+
+  const resetKey = () =>
+    ask({
+      title: "Reset the stream key?",
+      body: h("p", {}, "The old key stops working at once; who publishes by it is cut off. The encoder needs the new one."),
+      yes: "Reset the key",
+      danger: true,
+      async act() {
+        Object.assign(state.livestream, (await post(`/livestreams/${id}/reset-key`)).data);
+        drawEncoder();
+        toast("There is a new stream key");
+      },
+    });
+
+  const discard = () =>
+    ask({
+      title: "Delete this livestream?",
+      body: h("p", {}, `${nameOf(state.livestream)} and its player page are gone for good; a broadcast that is on air ends. Analytics keep its ${plural(state.sessionsTotal, "session")}.`),
+      yes: "Delete",
+      danger: true,
+      async act() {
+        await remove(`/livestreams/${id}`);
+        location.hash = "#/livestreams";
+      },
+    });
+
+  const onChanged = (event) => concerns(event, id) && load();
+  live.addEventListener("live", tick);
+  live.addEventListener("changed", onChanged);
+  load();
+
+  function close() {
+    live.removeEventListener("live", tick);
+    live.removeEventListener("changed", onChanged);
+    curve.close();
+  }
+
+  return view;
+}
