@@ -108,7 +108,7 @@ def test_an_empty_app_teaches_and_a_livestream_is_made_by_the_keyboard(server: S
         page.keyboard.press("Enter")
         assert page.is_visible("dialog #new-name")  # the browser says what is wrong with the name
         page.keyboard.press("Escape")
-        assert page.query_selector("dialog") is None
+        page.wait_for_selector("dialog", state="detached")
         page.keyboard.press("Enter")
         page.keyboard.type("by-keyboard")
         assert accessible(page) == []
@@ -134,7 +134,7 @@ def test_every_view_is_accessible_and_fits(server: Server, browser: Browser, sch
         page = viewer.page
         if phone:
             page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
-        for path in ("/livestreams", f"/livestreams/{made.id}", "/livestreams/nothing", "/analytics"):
+        for path in ("/livestreams", f"/livestreams/{made.id}", "/livestreams/nothing", "/analytics", "/meetings"):
             go(page, path)
             page.wait_for_selector("main h1")
             page.wait_for_timeout(300)
@@ -183,6 +183,24 @@ def test_the_last_thirty_days_as_charts_and_as_a_table(server: Server, browser: 
         assert days[-1].count >= 1 and page.inner_text(".tiles dd") == str(days[-1].count)
         page.select_option("main select", "7")
         until(page, "document.querySelectorAll('.scroll tbody tr').length === 7")
+
+
+def test_meetings_are_made_closed_and_opened(server: Server, browser: Browser) -> None:
+    with dashboard(browser, server) as viewer, api(server) as client:
+        page = viewer.page
+        page.click("#nav >> text=Meetings")
+        page.click("text=Create the first meeting")
+        page.fill("#meeting-title", "Stand-up & <b>more</b>")
+        page.check("#meeting-record")
+        assert accessible(page) == []
+        page.keyboard.press("Enter")
+        page.wait_for_selector("strong >> text=Stand-up & <b>more</b>")
+        (meeting,) = client.list_meetings().data
+        assert meeting.title == "Stand-up & <b>more</b>" and meeting.status == "ACTIVE"
+        page.click("[aria-label^='Close Stand-up']")
+        page.wait_for_selector(".chip >> text=Closed")
+        assert client.get_meeting(meeting.id).status == "INACTIVE"
+        assert accessible(page) == []
 
 
 def test_disable_enable_new_key_delete(server: Server, browser: Browser) -> None:
