@@ -18,7 +18,8 @@ run: setup web  ## install into .venv, start the server with a moving test pictu
 
 test: setup-dev web  ## all tests, some 9 minutes; programs that are missing are named in the skips
 	@$(BIN)/python -m pytest $(TWO) tests/unit tests/conformance tests/fuzz
-	@$(BIN)/python -m pytest $(TWO) tests/interop tests/e2e
+	@$(BIN)/python -m pytest $(TWO) -m "not alone" tests/interop tests/e2e
+	@$(BIN)/python -m pytest -m alone tests/interop tests/e2e
 
 check: setup-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -26,7 +27,8 @@ check: setup-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports
 
 e2e: setup-dev web  ## only the tests with real encoders, players and browsers
-	@$(BIN)/python -m pytest $(TWO) tests/interop tests/e2e
+	@$(BIN)/python -m pytest $(TWO) -m "not alone" tests/interop tests/e2e
+	@$(BIN)/python -m pytest -m alone tests/interop tests/e2e
 
 conformance: setup-dev web  ## every operation through the official SDKs (Go where it is installed; its first build takes minutes)
 	@HEADWATER_CONFORMANCE_GO=1 $(BIN)/python -m pytest tests/conformance

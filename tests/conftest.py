@@ -14,10 +14,10 @@ REAL_TIME = ("tests/e2e/", "tests/interop/")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Encoders, players and browsers in real time share two cores with whatever else runs: what a pause of the machine
-    broke is tried once more, and pytest says so (`rerun`)."""
+    broke is tried again, twice at most, and pytest says so (`rerun`)."""
     for item in items:
         if item.nodeid.startswith(REAL_TIME):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture

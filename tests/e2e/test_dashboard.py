@@ -98,6 +98,9 @@ def test_signing_in_and_out(server: Server, browser: Browser) -> None:
 
 
 def test_an_empty_app_teaches_and_a_livestream_is_made_by_the_keyboard(server: Server, browser: Browser) -> None:
+    with api(server) as client:
+        for made in client.get_all_livestreams().livestreams:
+            client.delete_livestream(made.id)
     with dashboard(browser, server) as viewer:
         page = viewer.page
         page.wait_for_selector("text=No livestream yet")

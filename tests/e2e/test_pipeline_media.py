@@ -110,6 +110,7 @@ def test_every_segment_and_part_decodes_and_times_are_even(
             check_media(client, url, folder, least_s=7)
 
 
+@pytest.mark.alone
 def test_sound_and_picture_stay_together_across_reconnects(shared: Server, tmp_path: Path) -> None:
     made = create(shared)
     for _ in range(3):

@@ -51,6 +51,7 @@ def page_of(playback_url: str) -> str:
     return playback_url.replace("/manifest/video.m3u8", "")
 
 
+@pytest.mark.alone
 def test_thirty_seconds_without_a_stall_and_the_latency_of_the_picture(server: Server, browser: Browser) -> None:
     made = create(server)
     with running(card_command(server.rtmp + made.stream_key)):

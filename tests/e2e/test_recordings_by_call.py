@@ -61,7 +61,7 @@ def test_start_pause_resume_stop(server: Server, tmp_path: Path) -> None:
             assert client.get_active_recordings(made.id).id == second.id
         path = fetched(done, tmp_path)
         assert 5 < duration_s(str(path)) < 10, "two times three seconds, each with a GOP around it"
-        last = ready(client, second.id)
+        last = ready(client, second.id, within_s=75)
         fetched(last, tmp_path)
         assert last.playback_url is not None
         until(lambda: httpx.get(str(last.playback_url)).status_code == 200, "it plays", within_s=40)

@@ -345,6 +345,7 @@ def kept(experience: ViewerExperience, played_s: float) -> ViewerExperience | No
     return experience if experience.played_seconds >= played_s else None
 
 
+@pytest.mark.alone
 def test_the_page_tells_the_same_where_the_browser_plays_hls_itself(
     server: Server, browser: Browser, live: CreatedLivestream
 ) -> None:
