@@ -1,4 +1,4 @@
-"""What the pipeline tells the rest of the process: typed events, in order per livestream.
+"""What pipeline and rooms tell the rest of the process: typed events, in order per livestream or meeting.
 
 Times are wall-clock milliseconds since the Unix epoch. Events carry totals, never increments, so that a listener
 that missed one is right again at the next.
@@ -206,6 +206,73 @@ Event: TypeAlias = (
 )
 
 Listener: TypeAlias = Callable[[Event], None]
+"""Called in the event loop; must not block and must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOpened:
+    """The first participant is in a meeting: a session of it begins."""
+
+    meeting_id: str
+    session_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantJoined:
+    """A participant is in the room.
+
+    Attributes:
+        peer_id: Of this stay, unique: who leaves and comes back has another one.
+        name: Empty where none was given.
+        preset: Name of the participant's role.
+    """
+
+    meeting_id: str
+    session_id: str
+    at_ms: int
+    peer_id: str
+    participant_id: str
+    custom_participant_id: str
+    name: str
+    picture: str | None
+    preset: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantLeft:
+    """A stay in the room has ended.
+
+    Attributes:
+        reason: `LEFT`, `KICKED`, `PARTICIPANT_DELETED`, `LOST` (not heard any more), `MEETING_ENDED`, `SHUTDOWN`.
+    """
+
+    meeting_id: str
+    session_id: str
+    at_ms: int
+    peer_id: str
+    participant_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomClosed:
+    """A session of a meeting has ended, after its keep-alive time; everybody has left before (`ParticipantLeft`).
+
+    Attributes:
+        reason: `ALL_PARTICIPANTS_LEFT`, `HOST_ENDED_MEETING` or `SHUTDOWN`.
+    """
+
+    meeting_id: str
+    session_id: str
+    at_ms: int
+    reason: str
+
+
+RoomEvent: TypeAlias = RoomOpened | ParticipantJoined | ParticipantLeft | RoomClosed
+"""What happens in meetings, in order per meeting."""
+
+RoomListener: TypeAlias = Callable[[RoomEvent], None]
 """Called in the event loop; must not block and must not raise."""
 
 
