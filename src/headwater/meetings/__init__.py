@@ -1,0 +1,1 @@
+"""Meetings: rooms where people meet, and the broadcast of what they see and hear."""
