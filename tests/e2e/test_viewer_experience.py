@@ -345,10 +345,13 @@ def kept(experience: ViewerExperience, played_s: float) -> ViewerExperience | No
     return experience if experience.played_seconds >= played_s else None
 
 
-@pytest.mark.alone
 def test_the_page_tells_the_same_where_the_browser_plays_hls_itself(
     server: Server, browser: Browser, live: CreatedLivestream
 ) -> None:
+    # Chromium's own player begins at the edge and stands still for seconds where a stream is just as old.
+    with httpx.Client(timeout=20) as client:
+        url = renditions(client, live.playback_url)["video"]
+        reach(lambda: len(media_playlist(client, url).segments) >= 4, "four segments")
     context = browser.new_context()
     context.add_init_script("for (const name of ['MediaSource', 'ManagedMediaSource']) delete window[name]")
     page = context.new_page()
@@ -356,13 +359,13 @@ def test_the_page_tells_the_same_where_the_browser_plays_hls_itself(
     if not page.evaluate("document.createElement('video').canPlayType('application/vnd.apple.mpegurl')"):
         pytest.skip("this Chromium has no HLS player of its own")
     until(page, "window.headwater?.state === 'playing'")
-    page.wait_for_timeout(4000)
+    until(page, "document.querySelector('video').currentTime > 4")
     page.goto("about:blank")
     time.sleep(1)
     context.close()
     found = reach(lambda: kept(experience_of(server, live), 3), "what the page tells is stored")
     assert (found.views, found.started_views, found.startup_ms.count) == (1, 1, 1)
-    assert found.startup_ms.mean is not None and 50 < found.startup_ms.mean < 15_000
+    assert found.startup_ms.mean is not None and 5 < found.startup_ms.mean < 15_000
 
 
 def test_the_viewer_count_is_right_within_three_seconds(
