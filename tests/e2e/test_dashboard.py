@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser import Watched, accessible, chromium, until, watched
-from tests.e2e.support import api, card_command, create, played, running
+from tests.e2e.support import api, card_command, create, duration_s, played, running
 from tests.support import Server, require, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +24,7 @@ EXPECTED = re.compile(r"Failed to load resource")
 
 PHONE = {"width": 390, "height": 844}
 SCHEMES = ("light", "dark")
+PATHS = ("/livestreams", "/livestreams/nothing", "/recordings", "/recordings/nothing", "/analytics", "/meetings")
 
 
 def fetch(*arguments: str) -> None:
@@ -137,7 +138,7 @@ def test_every_view_is_accessible_and_fits(server: Server, browser: Browser, sch
         page = viewer.page
         if phone:
             page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
-        for path in ("/livestreams", f"/livestreams/{made.id}", "/livestreams/nothing", "/analytics", "/meetings"):
+        for path in (f"/livestreams/{made.id}", *PATHS):
             go(page, path)
             page.wait_for_selector("main h1")
             page.wait_for_timeout(300)
@@ -166,6 +167,52 @@ def test_what_goes_on_air_appears_by_itself_and_can_be_stopped(server: Server, b
         page.wait_for_selector("td >> text=stopped")  # the event log
         page.click("text=Livestreams >> nth=0")
         page.wait_for_selector(".rows >> text=on-air")
+
+
+def test_a_recording_is_steered_watched_clipped_and_deleted(server: Server, browser: Browser, tmp_path: Path) -> None:
+    made = create(server, "recorded")
+    with dashboard(browser, server) as viewer:
+        page = viewer.page
+        go(page, "/recordings")
+        page.select_option("main select", label="Being recorded or made")
+        with running(card_command(server.rtmp + made.stream_key)):
+            page.click(".rows >> text=recorded_")
+            page.click("text=Pause recording")
+            page.wait_for_selector(".chip >> text=Paused")
+            page.click("text=Resume recording")
+            page.wait_for_selector(".chip.live >> text=Recording")
+            assert "watch it live" in page.inner_text("main") and accessible(page) == []
+            page.wait_for_timeout(2500)
+            page.click("text=Stop recording")
+            page.wait_for_selector(".chip >> text=Ready")
+        until(page, "document.querySelector('canvas:not([hidden])')")  # the pictures on the time line
+        whole_s = page.evaluate("document.querySelector('video').duration")
+        assert whole_s > 2.5
+        page.focus("[aria-label='Start of the clip']")
+        page.keyboard.press("ArrowRight")
+        page.fill("#clip-end", "0:02,0")
+        page.keyboard.press("Tab")
+        assert page.get_attribute("[aria-label='End of the clip']", "aria-valuetext") == "0:02.0"
+        assert page.input_value("#clip-start") == "0:01.0"
+        page.click("text=Play the clip")
+        until(page, "document.querySelector('video').paused && document.querySelector('video').currentTime >= 2")
+        page.click("text=Cut the clip")
+        page.wait_for_selector(".rows .chip >> text=Ready")
+        assert accessible(page) == []
+        with page.expect_download() as downloading:
+            page.click(".rows >> text=Download")
+        downloading.value.save_as(tmp_path / "clip.mp4")
+        assert 0.9 < duration_s(str(tmp_path / "clip.mp4")) < whole_s
+        page.click(".rows >> text=0:01.0")
+        page.wait_for_selector("text=the recording that this clip was cut from")
+        for gone in ("clip", "recording"):  # the clip's page leads back to that of its recording
+            page.click(".title >> text=Delete")
+            page.click(f"dialog:has-text('Delete this {gone}?') >> button.danger")
+            page.wait_for_selector("dialog", state="detached")
+        page.wait_for_selector("h1 >> text=Recordings")
+        page.select_option("main select", label="Removed")
+        page.click(".rows >> text=recorded_")
+        page.wait_for_selector("text=The file has been removed")
 
 
 def test_the_last_thirty_days_as_charts_and_as_a_table(server: Server, browser: Browser) -> None:

@@ -6,6 +6,7 @@ import { ask, button, copyable, duration, failed, fill, h, plural, since, table,
 import { encoderSettings } from "./encoder.js";
 import { concerns, live } from "./live.js";
 import { nameOf, playbackId, status } from "./livestreams.js";
+import { recordingPanel } from "./recordings.js";
 
 const SESSIONS = 20;
 const ENTRIES = 25;
@@ -15,6 +16,7 @@ export function livestream(id) {
   const element = h("div", { class: "stack" }, h("p", { class: "dim" }, "Loading …"));
   const state = { livestream: null, sessions: [], sessionsTotal: 0, log: [], logTotal: 0, sessionPages: 1, logPages: 1, shown: false, busy: false, again: false, player: null };
   const curve = chart({ label: "Viewers of the broadcast that is on air, over time", series: [{ label: "Viewers", colour: "--accent" }] });
+  const recorded = recordingPanel(id);
   const view = { title: "Livestream", element, close };
 
   async function load() {
@@ -35,7 +37,7 @@ export function livestream(id) {
 
   function draw() {
     if (!state.shown) {
-      fill(element, parts.head, h("div", { class: "columns" }, h("div", { class: "stack" }, parts.player, parts.now), h("div", { class: "stack" }, parts.encoder, share())), parts.sessions, parts.log);
+      fill(element, parts.head, h("div", { class: "columns" }, h("div", { class: "stack" }, parts.player, parts.now), h("div", { class: "stack" }, parts.encoder, share())), parts.sessions, recorded.element, parts.log);
       state.shown = true;
       drawEncoder();
     }
@@ -188,6 +190,7 @@ export function livestream(id) {
     live.removeEventListener("live", tick);
     live.removeEventListener("changed", onChanged);
     curve.close();
+    recorded.close();
   }
 
   return view;

@@ -7,11 +7,15 @@ import { live } from "./live.js";
 import { livestream } from "./livestream.js";
 import { livestreams } from "./livestreams.js";
 import { meetings } from "./meetings.js";
+import { recording } from "./recording.js";
+import { recordings } from "./recordings.js";
 import { signInForm } from "./sign_in.js";
 
 const VIEWS = [
   { path: /^\/livestreams$/, view: livestreams, label: "Livestreams", link: "#/livestreams" },
   { path: /^\/livestreams\/([\w-]+)$/, view: livestream, under: "#/livestreams" },
+  { path: /^\/recordings$/, view: recordings, label: "Recordings", link: "#/recordings" },
+  { path: /^\/recordings\/([\w-]+)$/, view: recording, under: "#/recordings" },
   { path: /^\/analytics$/, view: analytics, label: "Analytics", link: "#/analytics" },
   { path: /^\/meetings$/, view: meetings, label: "Meetings", link: "#/meetings" },
 ];
@@ -38,6 +42,7 @@ function route() {
     link.toggleAttribute("aria-current", false);
     if (link.getAttribute("href") === (found.link ?? found.under)) link.setAttribute("aria-current", "page");
   }
+  $("nav").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function close() {
