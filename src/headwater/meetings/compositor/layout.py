@@ -164,8 +164,9 @@ def _strip_tile(width: int, height: int) -> tuple[int, int]:
     if _beside(width, height):
         tile_width = width / _STRIP_SHARE
         return _even(tile_width), _even(min(tile_width * down / across, height / 2))
-    tile_height = height / _STRIP_SHARE
-    return _even(min(tile_height * across / down, width / 2)), _even(tile_height)
+    two_side_by_side = (width - 3 * gap(width, height)) / 2
+    tile_width = min(height / _STRIP_SHARE * across / down, two_side_by_side)
+    return _even(tile_width), _even(tile_width * down / across)
 
 
 def _even(value: float) -> int:
