@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.analytics.days import DAY_MS, Spell
 from headwater.control.database import Database, open_database
-from headwater.control.repository import analytics
+from headwater.control.repository import analytics, takes
 from headwater.control.repository.analytics import Running
 
 SESSIONS = 1_000_000
@@ -31,7 +31,7 @@ HALF = DAY_MS // 2
 REPEAT = 200
 BOUND_REPEAT = 5
 END = START + DAYS * DAY_MS
-RUNNING = [Running(f"l{number}", Spell(END - DAY_MS, END, 9, 9, False)) for number in range(100)]
+RUNNING = [Running(f"l{number}", Spell(END - DAY_MS, END, 9, 9)) for number in range(100)]
 
 FILL = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :sessions),
@@ -94,7 +94,7 @@ async def overall(conn: AsyncConnection, low: int, high: int) -> object:
 
 
 async def by_day(conn: AsyncConnection, low: int, high: int) -> object:
-    return await analytics.by_day(conn, "a", low, high, RUNNING)
+    return await analytics.by_day(conn, "a", low, high, RUNNING, await takes.going_on(conn, "a", END))
 
 
 async def measured(database: Database, question: Question, low: int, high: int) -> tuple[list[float], list[float]]:

@@ -65,7 +65,10 @@ def test_start_pause_resume_stop(server: Server, tmp_path: Path) -> None:
         fetched(last, tmp_path)
         assert last.playback_url is not None
         until(lambda: httpx.get(str(last.playback_url)).status_code == 200, "it plays", within_s=40)
-        assert client.get_org_analytics().recording_stats.recording_count == 1
+        stats = client.get_org_analytics().recording_stats
+        assert stats.recording_count == 2, "each counts by itself"
+        whole_s = sum(duration_s(str(tmp_path / f"{one.id}.mp4")) for one in (done, last))
+        assert abs(stats.recording_minutes_consumed * 60 - whole_s) < 0.2
     spool = server.data / "spool"
     until(lambda: not spool.exists() or not list(spool.iterdir()), "what it was cut out of is gone")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.control.repository import event_log, livestreams, recordings
+from headwater.control.repository import event_log, livestreams, recordings, takes
 from headwater.control.repository.event_log import plain_text
 from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.recordings import ENDED, RecordingRow, RecordingStatus, spans_text
@@ -107,6 +107,8 @@ async def _ready(conn: AsyncConnection, event: RecordingReady) -> None:
     row = await recordings.find_any(conn, event.recording_id)
     if row is None or row.status in ENDED or row.path is not None:
         return
+    started_ms = row.started_ms if row.started_ms is not None else row.invoked_ms
+    stopped_ms = row.stopped_ms if row.stopped_ms is not None else event.end_ms
     row = await recordings.change(
         conn,
         row,
@@ -114,11 +116,12 @@ async def _ready(conn: AsyncConnection, event: RecordingReady) -> None:
         event.at_ms,
         path=event.path,
         file_size=event.size,
-        seconds=event.seconds,
-        started_ms=row.started_ms if row.started_ms is not None else row.invoked_ms,
-        stopped_ms=row.stopped_ms if row.stopped_ms is not None else max(event.end_ms, row.invoked_ms),
+        seconds=round(event.seconds, 3),
+        started_ms=started_ms,
+        stopped_ms=max(stopped_ms, started_ms),  # the clock may have been set back
         stop_reason=row.stop_reason or event.reason,
     )
+    await takes.count(conn, row.id)
     kind, what = ("recorded", "recording") if row.clip_of is None else ("clipped", "clip")
     await _log(conn, row, kind, f"The {what} is ready: {event.path}", event.at_ms)
 
@@ -172,9 +175,10 @@ async def whole_session(
         RecordingStatus.UPLOADED,
         now_ms,
         path=path,
-        seconds=seconds,
+        seconds=round(seconds, 3),
         file_size=size,
         started_ms=session.started_ms,
-        stopped_ms=stopped_ms,
+        stopped_ms=max(stopped_ms, session.started_ms),
         stop_reason=ALL_LEFT,
     )
+    await takes.count(conn, row.id)

@@ -5,7 +5,7 @@
               │        │               ├─ analytics_livestream_days
               │        │               ├─ recordings
               │        │               └─ events
-              │        ├─ analytics_days, analytics_returns, analytics_overnight
+              │        ├─ analytics_days, analytics_returns, analytics_overnight, analytics_overnight_recordings
               │        ├─ webhooks ─┬─ webhook_deliveries ── webhook_attempts
               │        │            └─ webhook_lanes
               │        └─ meetings ──── (livestreams.meeting_id)
@@ -148,9 +148,8 @@ livestream_sessions = Table(
     Column("err_message", Text, nullable=True),
     Column("recording", Text, nullable=True),
     Column("encoder", String(255), nullable=False),
-    # What analytics know of it, fixed as it ends: whether it is in the roll-ups, and whether it was recorded.
+    # Whether it is in the roll-ups, fixed as it ends.
     Column("counted", Boolean, nullable=False, server_default=false()),
-    Column("recorded", Boolean, nullable=False, server_default=false()),
     _ms("created_ms"),
     _ms("updated_ms"),
     Index("ix_livestream_sessions_livestream_id_started_ms", "livestream_id", "started_ms"),
@@ -182,7 +181,7 @@ def _day(name: str = "day") -> Column[Any]:
     return Column(name, Integer, primary_key=True)
 
 
-# Roll-ups of the ended sessions that count; `repository/analytics.py` says what they are for.
+# Roll-ups of the ended sessions that count, and of recordings; `repository/analytics.py` says what they are for.
 analytics_days = Table(
     "analytics_days",
     metadata,
@@ -224,6 +223,15 @@ analytics_overnight = Table(
     sqlite_with_rowid=False,
 )
 
+analytics_overnight_recordings = Table(
+    "analytics_overnight_recordings",
+    metadata,
+    Column("app_id", String(36), ForeignKey("apps.id"), primary_key=True),
+    _day(),
+    Column("recording_id", String(36), ForeignKey("recordings.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 recordings = Table(
     "recordings",
     metadata,
@@ -257,12 +265,27 @@ recordings = Table(
     Column("sha256", String(64), nullable=True),
     # When the file was deleted; the row stays.
     _ms("removed_ms", nullable=True),
+    # It is in the roll-ups; `repository/takes.py`.
+    Column("counted", Boolean, nullable=False, server_default=false()),
     _ms("created_ms"),
     _ms("updated_ms"),
     CheckConstraint("status IN ('INVOKED', 'RECORDING', 'PAUSED', 'UPLOADING', 'UPLOADED', 'ERRORED')", name="status"),
     Index("ix_recordings_app_id_invoked_ms_id", "app_id", "invoked_ms", "id"),
     Index("ix_recordings_livestream_id_invoked_ms", "livestream_id", "invoked_ms"),
     Index("ix_recordings_node_status", "node", "status"),
+    Index(
+        "ix_recordings_counted",
+        "app_id",
+        "started_ms",
+        sqlite_where=text("counted = 1"),
+        postgresql_where=text("counted"),
+    ),
+    Index(
+        "ix_recordings_going_on",
+        "app_id",
+        sqlite_where=text("path IS NULL AND clip_of IS NULL"),
+        postgresql_where=text("path IS NULL AND clip_of IS NULL"),
+    ),
 )
 
 # How media arrived, some ten seconds a row: `headwater.health.HealthSample`s, in MessagePack.

@@ -7,20 +7,35 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.analytics.days import DAY_MS, Cut, Spell, Sums, cut, day_of, days_of, split, spread
+from headwater.analytics.days import (
+    DAY_MS,
+    Cut,
+    Spell,
+    Sums,
+    Take,
+    cut,
+    day_of,
+    days_of,
+    split,
+    split_take,
+    spread,
+    spread_take,
+    take,
+)
 
 START = 1_700_006_400_000
 DAY = START // DAY_MS
 TIMES = st.integers(START - 1, START + 6 * DAY_MS) | st.integers(0, 6).map(lambda day: START + day * DAY_MS)
 LENGTHS = st.integers(0, 3 * DAY_MS) | st.sampled_from([0, 1, DAY_MS, 2 * DAY_MS])
 SPELLS = st.builds(
-    lambda start, length, ingest, viewer, recorded: Spell(start, start + length, ingest, viewer, recorded),
+    lambda start, length, ingest, viewer: Spell(start, start + length, ingest, viewer),
     TIMES,
     LENGTHS,
     st.integers(0, 3 * DAY_MS),
     st.integers(0, 10**15),
-    st.booleans(),
 )
+SPANS = st.lists(st.tuples(TIMES, st.none() | TIMES), max_size=5)
+TAKES = st.builds(take, TIMES, TIMES, st.none() | st.integers(0, 10**12), st.none() | SPANS)
 
 
 def added(parts: list[tuple[int, Sums]]) -> Sums:
@@ -35,10 +50,7 @@ class TestSplit:
     def test_a_session_is_spread_without_loss(self, spell: Spell) -> None:
         """To the millisecond; its days follow each other, and it starts on the first."""
         parts = spread(spell)
-        recorded_ms = spell.ingest_ms if spell.recorded else 0
-        assert added(parts) == Sums(
-            1, spell.end_ms - spell.start_ms, spell.ingest_ms, spell.viewer_ms, int(spell.recorded), recorded_ms
-        )
+        assert added(parts) == Sums(1, spell.end_ms - spell.start_ms, spell.ingest_ms, spell.viewer_ms)
         days = [day for day, _ in parts]
         assert days == list(days_of(spell.start_ms, spell.end_ms))
         assert [sums.sessions for _, sums in parts] == [1] + [0] * (len(parts) - 1)
@@ -62,21 +74,54 @@ class TestSplit:
 
     def test_over_midnight(self) -> None:
         hour = 3_600_000
-        spell = Spell(START + DAY_MS - hour, START + DAY_MS + 3 * hour, 1000, 41, True)
+        spell = Spell(START + DAY_MS - hour, START + DAY_MS + 3 * hour, 1000, 41)
         assert spread(spell) == [
-            (DAY, Sums(1, hour, 250, 10, 1, 250)),
-            (DAY + 1, Sums(0, 3 * hour, 750, 31, 0, 750)),
+            (DAY, Sums(1, hour, 250, 10)),
+            (DAY + 1, Sums(0, 3 * hour, 750, 31)),
         ]
 
     def test_until_midnight(self) -> None:
         """A session that ends as a day begins has nothing of that day."""
-        assert [day for day, _ in spread(Spell(START, START + DAY_MS, 1, 1, False))] == [DAY]
+        assert [day for day, _ in spread(Spell(START, START + DAY_MS, 1, 1))] == [DAY]
 
     def test_over_at_once(self) -> None:
-        spell = Spell(START, START, 7, 8, False)
+        spell = Spell(START, START, 7, 8)
         assert list(split(spell, START, START + 1)) == [(DAY, Sums(1, 0, 7, 8))]
         assert list(split(spell, START - 1, START)) == []
         assert list(split(spell, START + 1, START + 2)) == []
+
+
+class TestRecordings:
+    @given(TAKES)
+    def test_a_recording_is_spread_without_loss(self, recording: Take) -> None:
+        """Whatever is stored of it: spans that overlap, lie beyond its ends, or run backwards."""
+        parts = spread_take(recording)
+        assert added(parts) == Sums(recordings=1, recorded_ms=recording.recorded_ms)
+        assert [day for day, _ in parts] == list(days_of(recording.start_ms, recording.end_ms))
+        assert all(sums.recorded_ms >= 0 for _, sums in parts)
+
+    @given(TAKES, TIMES, TIMES, TIMES)
+    def test_ranges_side_by_side_add_up(self, recording: Take, a: int, b: int, c: int) -> None:
+        low, middle, high = sorted((a, b, c))
+        left, right = list(split_take(recording, low, middle)), list(split_take(recording, middle, high))
+        assert added(left + right) == added(list(split_take(recording, low, high)))
+
+    def test_a_pause_over_midnight_brings_nothing(self) -> None:
+        hour = 3_600_000
+        spans = [(START, START + hour), (START + DAY_MS + hour, None)]
+        recording = take(START, START + DAY_MS + 4 * hour, 4_000, spans)
+        assert spread_take(recording) == [
+            (DAY, Sums(recordings=1, recorded_ms=1_000)),
+            (DAY + 1, Sums(recorded_ms=3_000)),
+        ]
+        paused = split_take(recording, START + 2 * hour, START + DAY_MS)
+        assert list(paused) == [(DAY, Sums())]
+
+    def test_as_long_as_it_recorded(self) -> None:
+        """Where nobody has measured it."""
+        assert take(START, START + 9, None, [(START, START + 2), (START + 5, None)]).recorded_ms == 6
+        assert take(START, START + 9, None, None).recorded_ms == 9
+        assert take(START, START - 9, None, None) == Take(START, START, 0)
 
 
 class TestRanges:

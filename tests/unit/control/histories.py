@@ -8,11 +8,18 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.analytics.days import DAY_MS, Spell, Sums, days_of, milliseconds
+from headwater.analytics.days import DAY_MS, Spell, Sums, Take, days_of, milliseconds
 from headwater.control.history import Recovered, record, recover
 from headwater.control.repository import accounts, livestreams, sessions
 from headwater.control.repository.analytics import Running
-from headwater.events import SessionClosed, SessionOpened, SessionProgress
+from headwater.events import (
+    RecordingChanged,
+    RecordingFailed,
+    RecordingReady,
+    SessionClosed,
+    SessionOpened,
+    SessionProgress,
+)
 
 START = 1_835_136_000_000 - 2 * DAY_MS
 """Two days before 2028-02-26: the histories below go over a leap day."""
@@ -21,7 +28,12 @@ LIVESTREAMS = 2
 
 STEPS = st.sampled_from([0, 1, 999, 60_000, 3_600_000, 20 * 3_600_000, DAY_MS, 60 * 3_600_000])
 ENDS = ("close", "close recorded", "fail", "fail at once", "crash", "crash recorded", "clock set back")
-ACTS = st.sampled_from(["open", "progress", "midnight", "delete"]) | st.sampled_from(["open", *ENDS])
+BY_CALL = ("record", "pause", "resume", "stop", "made", "came to nothing")
+ACTS = (
+    st.sampled_from(["open", "progress", "midnight", "delete"])
+    | st.sampled_from(["open", *ENDS])
+    | st.sampled_from(BY_CALL)
+)
 SECONDS = st.floats(0, 10**6, allow_nan=False) | st.sampled_from([0.0, 0.0005, 12.5, 0.0125])
 
 
@@ -42,12 +54,34 @@ HISTORIES = st.lists(
 
 
 @dataclass
+class Recorder:
+    """A recording by call, as it should be known."""
+
+    id: str
+    livestream_id: str
+    session_id: str
+    spans: list[tuple[int, int | None]]
+    status: str = "RECORDING"
+    stopped_ms: int | None = None
+
+    def take(self, end_ms: int, recorded_ms: int | None = None) -> Take:
+        end_ms = self.stopped_ms if self.stopped_ms is not None else max(end_ms, self.spans[0][0])
+        spans = tuple((low, end_ms if high is None else high) for low, high in self.spans)
+        spans = tuple((low, min(high, end_ms)) for low, high in spans if low < min(high, end_ms))
+        whole = sum(high - low for low, high in spans)
+        return Take(self.spans[0][0], end_ms, whole if recorded_ms is None else recorded_ms, spans)
+
+
+@dataclass
 class History:
     """A history as it is being written; it knows by itself what has to come of it.
 
     Attributes:
         ended: What each session was as it ended: for good.
         open: The open session of a livestream, as last known.
+        takes: What each recording was as its file was whole: for good.
+        recorders: Recordings by call that are not.
+        sessions_ended: When each session ended.
     """
 
     app_id: str
@@ -55,6 +89,10 @@ class History:
     now_ms: int = START
     ended: list[tuple[str, Spell]] = field(default_factory=list)
     open: dict[str, tuple[str, Spell]] = field(default_factory=dict)
+    takes: list[Take] = field(default_factory=list)
+    recorders: list[Recorder] = field(default_factory=list)
+    sessions_ended: dict[str, int] = field(default_factory=dict)
+    recorded_by_call: set[str] = field(default_factory=set)
     number: int = 0
 
     @classmethod
@@ -73,6 +111,8 @@ class History:
             await livestreams.update(conn, livestream_id, self.now_ms, deleted_ms=self.now_ms)
         elif step.act == "open":
             await self._open(conn, livestream_id)
+        elif step.act in BY_CALL:
+            await self._record(conn, livestream_id, step)
         elif livestream_id in self.open:
             await self._follow(conn, livestream_id, step)
 
@@ -83,7 +123,47 @@ class History:
         self.number += 1
         session_id = f"{self.app_id[:18]}-{self.number}"
         await record(conn, SessionOpened(livestream_id, session_id, self.now_ms, "obs", "r"), "n")
-        self.open[livestream_id] = session_id, Spell(self.now_ms, self.now_ms, 0, 0, False)
+        self.open[livestream_id] = session_id, Spell(self.now_ms, self.now_ms, 0, 0)
+
+    async def _record(self, conn: AsyncConnection, livestream_id: str, step: Step) -> None:
+        if step.act == "record":
+            if livestream_id in self.open:
+                self.number += 1
+                session_id = self.open[livestream_id][0]
+                id_ = f"r-{self.app_id[:16]}-{self.number}"
+                self.recorders.append(Recorder(id_, livestream_id, session_id, [(self.now_ms, None)]))
+                self.recorded_by_call.add(session_id)
+                await self._tell(conn, self.recorders[-1])
+            return
+        recorder = next((one for one in self.recorders if one.livestream_id == livestream_id), None)
+        if recorder is None:
+            return
+        ids = (livestream_id, recorder.session_id, self.now_ms, recorder.id)
+        if step.act in ("made", "came to nothing"):
+            event: RecordingReady | RecordingFailed = RecordingFailed(*ids, "ERR: sentence")
+            self.recorders.remove(recorder)
+            if step.act == "made":  # after a crash also of one that nobody has stopped
+                event = RecordingReady(*ids, "r.mp4", 1, step.ingest_seconds, self.now_ms, "API_CALL")
+                self.takes.append(recorder.take(self.now_ms, milliseconds(step.ingest_seconds)))
+            for _ in range(2):
+                await record(conn, event, "n")
+        elif recorder.status != "UPLOADING":
+            self._steer(recorder, step.act)
+            await self._tell(conn, recorder)
+
+    def _steer(self, recorder: Recorder, act: str) -> None:
+        if act == "resume" and recorder.status == "PAUSED":
+            recorder.spans.append((self.now_ms, None))
+            recorder.status = "RECORDING"
+        elif act != "resume":
+            if recorder.status == "RECORDING":
+                recorder.spans[-1] = recorder.spans[-1][0], self.now_ms
+            recorder.status = "PAUSED" if act == "pause" else "UPLOADING"
+            recorder.stopped_ms = self.now_ms if act == "stop" else None
+
+    async def _tell(self, conn: AsyncConnection, recorder: Recorder) -> None:
+        ids = (recorder.livestream_id, recorder.session_id, self.now_ms, recorder.id)
+        await record(conn, RecordingChanged(*ids, recorder.status, tuple(recorder.spans), "API_CALL"), "n")
 
     async def _follow(self, conn: AsyncConnection, livestream_id: str, step: Step) -> None:
         session_id, spell = self.open[livestream_id]
@@ -91,7 +171,7 @@ class History:
         if step.act == "progress":
             totals = (step.ingest_seconds, step.viewer_seconds)
             await record(conn, SessionProgress(livestream_id, session_id, self.now_ms, *totals), "n")
-            self.open[livestream_id] = session_id, Spell(spell.start_ms, self.now_ms, ingest, viewer, False)
+            self.open[livestream_id] = session_id, Spell(spell.start_ms, self.now_ms, ingest, viewer)
         elif step.act.startswith("crash"):
             await self._crash(conn, livestream_id, recorded="recorded" in step.act)
         else:
@@ -108,7 +188,9 @@ class History:
             for _ in range(2):  # a batch of events may be written twice
                 await record(conn, event, "n")
             end = max(spell.start_ms, event.at_ms)
-            final = Spell(spell.start_ms, end, 0 if at_once else ingest, viewer, event.recording is not None)
+            final = Spell(spell.start_ms, end, 0 if at_once else ingest, viewer)
+            if event.recording is not None and session_id not in self.recorded_by_call:
+                self.takes.append(Take(spell.start_ms, end, ingest))
             self._end(livestream_id, final, failed=event.error is not None)
 
     async def _crash(self, conn: AsyncConnection, livestream_id: str, *, recorded: bool) -> None:
@@ -116,16 +198,19 @@ class History:
         row = await sessions.find_any(conn, session_id)
         assert row is not None
         for _ in range(2):  # the next start may crash as well, and begin again
-            await recover(conn, row, Recovered("r.mp4", self.now_ms, 10.0**9) if recorded else None, self.now_ms)
+            await recover(conn, row, Recovered("r.mp4", self.now_ms, 10.0**6) if recorded else None, self.now_ms)
         if recorded:
             end = max(self.now_ms, spell.end_ms)
-            ingest = max(spell.ingest_ms, end - spell.start_ms)
-            spell = replace(spell, end_ms=end, ingest_ms=ingest, recorded=True)
+            ingest = max(spell.ingest_ms, min(10**9, end - spell.start_ms))
+            spell = replace(spell, end_ms=end, ingest_ms=ingest)
+            if session_id not in self.recorded_by_call:
+                self.takes.append(Take(spell.start_ms, end, 10**9))
         self._end(livestream_id, spell)
 
     def _end(self, livestream_id: str, spell: Spell | None = None, *, failed: bool = False) -> None:
-        _, last = self.open.pop(livestream_id)
+        session_id, last = self.open.pop(livestream_id)
         spell = spell or last
+        self.sessions_ended[session_id] = spell.end_ms
         if not failed or spell.ingest_ms > 0:
             self.ended.append((livestream_id, spell))
 
@@ -134,11 +219,18 @@ class History:
         return [Running(livestream_id, spell) for livestream_id, (_, spell) in self.open.items()]
 
     @property
+    def going_on(self) -> list[Take]:
+        """As they are now; one ends with its session at the latest."""
+        return [one.take(self.sessions_ended.get(one.session_id, self.now_ms)) for one in self.recorders]
+
+    @property
     def all(self) -> list[tuple[str, Spell]]:
         return self.ended + [(livestream_id, spell) for livestream_id, (_, spell) in self.open.items()]
 
 
-def the_long_way(spells: Iterable[tuple[str, Spell]], low: int, high: int) -> tuple[dict[int, Sums], int]:
+def the_long_way(
+    spells: Iterable[tuple[str, Spell]], takes: Iterable[Take], low: int, high: int
+) -> tuple[dict[int, Sums], int]:
     """The definition: the days of a range, and how many livestreams were broadcast in it."""
     days = {day: Sums() for day in days_of(low, high)}
     seen: set[str] = set()
@@ -149,7 +241,21 @@ def the_long_way(spells: Iterable[tuple[str, Spell]], low: int, high: int) -> tu
             sums.add(part)
             if part.session_ms or part.sessions:
                 seen.add(livestream_id)
+    for take in takes:
+        for day, sums in days.items():
+            sums.add(_recorded(take, max(day * DAY_MS, low), min((day + 1) * DAY_MS, high)))
     return days, len(seen)
+
+
+def _recorded(take: Take, start: int, end: int) -> Sums:
+    began = start <= take.start_ms < end
+    spans = take.spans or ((take.start_ms, take.end_ms),)
+    whole = sum(high - low for low, high in spans)
+    if take.end_ms == take.start_ms:
+        return Sums(recordings=int(began), recorded_ms=take.recorded_ms * began)
+    before, behind = (sum(max(0, min(high, at) - low) for low, high in spans) for at in (start, max(start, end)))
+    recorded_ms = take.recorded_ms * behind // whole - take.recorded_ms * before // whole
+    return Sums(recordings=int(began), recorded_ms=recorded_ms)
 
 
 def _overlap(spell: Spell, start: int, end: int) -> Sums:
@@ -168,4 +274,4 @@ def _overlap(spell: Spell, start: int, end: int) -> Sums:
         for total in (spell.ingest_ms, spell.viewer_ms)
     )
     ms = last - first if spell.end_ms > spell.start_ms else 0
-    return Sums(began, ms, ingest, viewer, began and spell.recorded, ingest if spell.recorded else 0)
+    return Sums(began, ms, ingest, viewer)

@@ -20,35 +20,47 @@ from headwater.analytics.days import DAY_MS, Spell
 from headwater.control import ControlPlane, ControlSettings
 from headwater.control.database import Database, open_database
 from headwater.control.history import record
-from headwater.control.migrations.versions import v0002_analytics
-from headwater.control.repository import analytics, livestreams, sessions
+from headwater.control.migrations.versions import v0002_analytics, v0007_recording_days
+from headwater.control.repository import analytics, livestreams, sessions, takes
 from headwater.control.repository.analytics import Running
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.tables import (
     analytics_days,
     analytics_livestream_days,
     analytics_overnight,
+    analytics_overnight_recordings,
     analytics_returns,
     livestream_sessions,
+    recordings,
 )
-from headwater.events import SessionClosed, SessionOpened
-from tests.unit.control.histories import HISTORIES, START, History, Step, the_long_way
+from headwater.events import RecordingChanged, RecordingFailed, RecordingReady, SessionClosed, SessionOpened
+from tests.unit.control.histories import BY_CALL, HISTORIES, START, History, Step, the_long_way
 from tests.unit.control.support import Api, now_ms, open_api
 from tests.unit.control.test_http import refused
 
 RANGES = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), min_size=6, max_size=6)
 """Ends of ranges, as numbers of the moments at which something changes."""
 
-SPELL = Spell(START, START + 1, 1, 1, False)
-ROLL_UPS = (analytics_days, analytics_livestream_days, analytics_overnight, analytics_returns)
+SPELL = Spell(START, START + 1, 1, 1)
+ROLL_UPS = (
+    analytics_days,
+    analytics_livestream_days,
+    analytics_overnight,
+    analytics_overnight_recordings,
+    analytics_returns,
+)
 
 
 async def check(conn: AsyncConnection, history: History, low: int, high: int) -> None:
-    days, livestreams = the_long_way(history.all, low, high)
-    assert await analytics.by_day(conn, history.app_id, low, high, history.running) == days
+    days, livestreams = the_long_way(history.all, [*history.takes, *history.going_on], low, high)
+    recording = await takes.going_on(conn, history.app_id, history.now_ms)
+    assert await analytics.by_day(conn, history.app_id, low, high, history.running, recording) == days
     totals = await analytics.totals(conn, history.app_id, low, high, history.running)
     assert totals.livestreams == livestreams
-    for name in ("sessions", "session_ms", "ingest_ms", "viewer_ms", "recordings", "recorded_ms"):
+    counted, _ = the_long_way([], history.takes, low, high)
+    for name in ("recordings", "recorded_ms"):
+        assert getattr(totals.sums, name) == sum(getattr(sums, name) for sums in counted.values()), name
+    for name in ("sessions", "session_ms", "ingest_ms", "viewer_ms"):
         assert getattr(totals.sums, name) == sum(getattr(sums, name) for sums in days.values()), name
 
 
@@ -96,7 +108,7 @@ def turning_points(history: History) -> list[int]:
 
 def random_steps(seed: int, count: int) -> list[Step]:
     chance = random.Random(seed)
-    acts = ["open", "progress", "close", "close recorded", "fail at once", "fail", "crash", "crash recorded"]
+    acts = ["open", "progress", "close", "close recorded", "fail at once", "fail", "crash", "crash recorded", *BY_CALL]
     times = [0, 60_000, 3_600_000, 20 * 3_600_000, 60 * 3_600_000]
     return [
         Step(chance.choice(times), chance.choice(acts), chance.randrange(2), chance.random() * 9e3, chance.random())
@@ -105,7 +117,10 @@ def random_steps(seed: int, count: int) -> list[Step]:
 
 
 async def test_the_migration_counts_what_is_there(tmp_path: Path, database_url: str | None) -> None:
-    """The roll-ups of a history that is older than they are, are those that would have grown with it."""
+    """The roll-ups of a history that is older than they are, are those that would have grown with it.
+
+    What was recorded by call is not known to the first schemas: recordings come from the one that counts them.
+    """
     database = await open_database(database_url, tmp_path)
     try:
         async with database.write() as conn:
@@ -114,20 +129,32 @@ async def test_the_migration_counts_what_is_there(tmp_path: Path, database_url: 
                 for step in random_steps(seed, 200):
                     await history.take(conn, step)
             before = await everything(conn)
-            await conn.run_sync(migrate, v0002_analytics.down_revision)
+            await conn.run_sync(migrate, v0007_recording_days.down_revision)
+            await conn.execute(analytics_days.update().values(recordings=77, recorded_ms=7))  # as they were then
             await conn.run_sync(migrate, "head")
             assert await everything(conn) == before
-            assert len(before["analytics_overnight"]) > 10
             await check(conn, history, START, history.now_ms)
+            assert len(before["analytics_overnight"]) > 10
+            assert len(before["analytics_overnight_recordings"]) > 10
+            await conn.run_sync(migrate, v0002_analytics.down_revision)
+            await conn.run_sync(migrate, "head")
+            after = await everything(conn)
+            for of_recordings in ("recordings", "analytics_overnight_recordings"):
+                del before[of_recordings], after[of_recordings]
+            days = [[row[:6] for row in state.pop("analytics_days") if row[2]] for state in (before, after)]
+            assert days[0] == days[1]
+            assert after == before
     finally:
         await database.close()
 
 
 async def everything(conn: AsyncConnection) -> dict[str, list[Any]]:
     c = livestream_sessions.c
-    flags = select(c.id, c.known_ms, c.ingest_seconds, c.viewer_seconds, c.counted, c.recorded)
+    r = recordings.c
     questions: dict[str, Select[Any]] = {table.name: select(table) for table in ROLL_UPS}
-    answers = {name: await conn.execute(query) for name, query in {**questions, "sessions": flags}.items()}
+    questions["sessions"] = select(c.id, c.known_ms, c.ingest_seconds, c.viewer_seconds, c.counted)
+    questions["recordings"] = select(r.id, r.started_ms, r.stopped_ms, r.seconds, r.counted).where(r.counted)
+    answers = {name: await conn.execute(query) for name, query in questions.items()}
     return {name: sorted(tuple(row) for row in rows) for name, rows in answers.items()}
 
 
@@ -202,6 +229,37 @@ class TestOverTheApi:
         assert (org["session_stats"]["sessions_count"], org["recording_stats"]["recording_count"]) == (1, 1)
         assert org["recording_stats"]["recording_minutes_consumed"] == 1.5
         assert len(org["session_stats"]["day_stats"]) == 31
+
+    async def test_parts_of_a_session_are_recordings_of_their_own(self, any_api: Api) -> None:
+        """As they are now while they are recorded, and as their files play once they are whole."""
+        created = await any_api.create()
+        broadcast = await any_api.broadcasts.publish(created["stream_key"])
+        began = broadcast.started_ms - 3_600_000  # an hour ago
+        for id_, status, spans in (
+            ("one", "UPLOADING", ((began, began + 60_000), (began + 120_000, began + 180_000))),
+            ("two", "RECORDING", ((began + 180_000, None),)),
+            ("lost", "RECORDING", ((began, None),)),
+        ):
+            ids = (created["id"], broadcast.session_id, began, id_)
+            any_api.plane.listen(RecordingChanged(*ids, "RECORDING", ((began, None),), "API_CALL"))
+            any_api.plane.listen(RecordingChanged(*ids[:2], began + 180_000, id_, status, spans, "API_CALL"))
+
+        async def told() -> tuple[int, float]:
+            stats = (await any_api.call("GET", "/analytics/daywise"))["data"]["recording_stats"]
+            return stats["recording_count"], stats["recording_minutes_consumed"]
+
+        count, minutes = await told()
+        assert count == 3
+        assert 2 + 57 + 60 <= minutes < 2 + 57 + 60 + 2
+        any_api.broadcasts.close(created["id"], recording="recordings/two-part.mp4")
+        for id_, seconds in (("one", 122.4), ("two", 60.0)):
+            ids = (created["id"], broadcast.session_id, now_ms(), id_)
+            any_api.plane.listen(RecordingReady(*ids, f"recordings/{id_}-part.mp4", 9, seconds, now_ms(), "API_CALL"))
+        failed = (created["id"], broadcast.session_id, now_ms(), "lost")
+        any_api.plane.listen(RecordingFailed(*failed, "ERR_NOTHING_RECORDED: no"))
+        assert await told() == (2, 3.04)
+        await any_api.call("DELETE", "/recordings/one")
+        assert await told() == (2, 3.04)
 
     async def test_ranges(self, any_api: Api) -> None:
         """ISO and Unix seconds mean the same; whole days are named as asked."""
@@ -318,6 +376,7 @@ class TestPlans:
                 await sessions.open_of_app(conn, "a")
                 await analytics.totals(conn, "a", START + 1, START + 5 * DAY_MS + 1, [Running("l", SPELL)])
                 await analytics.by_day(conn, "a", START + 1, START + 5 * DAY_MS + 1, [])
+                await takes.going_on(conn, "a", START)
                 plans = [
                     row[-1]
                     for statement, parameters in list(seen)
@@ -332,3 +391,7 @@ class TestPlans:
         assert by_time
         assert all("app_id=? AND started_ms>? AND started_ms<?" in plan for plan in by_time)
         assert any("ix_livestream_sessions_open" in plan for plan in plans)
+        assert any("ix_recordings_going_on" in plan for plan in plans)
+        by_time = [plan for plan in plans if "ix_recordings_counted" in plan]
+        assert by_time
+        assert all("app_id=? AND started_ms>? AND started_ms<?" in plan for plan in by_time)

@@ -7,21 +7,34 @@
 
 A question reads a row a day. Only the parts of a range that are no whole days are summed up from sessions: those that
 began on that day, by index, and those of `analytics_overnight`. Open sessions are in no roll-up; the caller adds them.
+Recordings are counted by themselves: `repository/takes.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, or_, select, text, union
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from headwater.analytics.days import Spell, Sums, cut, day_of, day_start, days_of, milliseconds, split, spread
+from headwater.analytics.days import (
+    Spell,
+    Sums,
+    Take,
+    cut,
+    day_of,
+    day_start,
+    days_of,
+    milliseconds,
+    split,
+    split_take,
+    spread,
+)
 from headwater.analytics.returns import NEVER, changes
+from headwater.control.repository import takes
+from headwater.control.repository.roll_ups import adding
 from headwater.control.tables import (
     analytics_days,
     analytics_livestream_days,
@@ -62,7 +75,7 @@ async def count(conn: AsyncConnection, app_id: str, livestream_id: str, session_
     """
     parts = spread(spell)
     await conn.execute(
-        _adding(conn.dialect.name, analytics_days),
+        adding(conn.dialect.name, analytics_days),
         [{"app_id": app_id, "day": day, **asdict(sums)} for day, sums in parts],
     )
     days = [day for day, _ in parts]
@@ -87,17 +100,9 @@ async def _count_livestream(conn: AsyncConnection, app_id: str, livestream_id: s
     rows = [{"livestream_id": livestream_id, "day": day} for day in new]
     await conn.execute(analytics_livestream_days.insert(), rows)
     await conn.execute(
-        _adding(conn.dialect.name, analytics_returns),
+        adding(conn.dialect.name, analytics_returns),
         [{"app_id": app_id, "day": day, "previous_day": gone, "livestreams": by} for (day, gone), by in change],
     )
-
-
-@cache
-def _adding(dialect: str, table: Table) -> Any:
-    """INSERT that adds to the row that is there already."""
-    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    sums = {column.key: column + insert.excluded[column.key] for column in table.c if not column.primary_key}
-    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
 
 
 async def hold_still(conn: AsyncConnection) -> None:
@@ -107,9 +112,18 @@ async def hold_still(conn: AsyncConnection) -> None:
 
 
 async def by_day(
-    conn: AsyncConnection, app_id: str, from_ms: int, to_ms: int, running: Iterable[Running]
+    conn: AsyncConnection,
+    app_id: str,
+    from_ms: int,
+    to_ms: int,
+    running: Iterable[Running],
+    recording: Iterable[Take] = (),
 ) -> dict[int, Sums]:
-    """Each day of a range, also the empty ones."""
+    """Each day of a range, also the empty ones.
+
+    Args:
+        recording: Recordings that are not counted yet, as they are now.
+    """
     days = {day: Sums() for day in days_of(from_ms, to_ms)}
     for row in await conn.execute(_whole_days(app_id, from_ms, to_ms)):
         days[row[0]].add(_sums(row[1:]))
@@ -118,11 +132,14 @@ async def by_day(
     for session in running:
         for day, sums in split(session.spell, from_ms, to_ms):
             days[day].add(sums)
+    for take in recording:
+        for day, sums in split_take(take, from_ms, to_ms):
+            days[day].add(sums)
     return days
 
 
 async def totals(conn: AsyncConnection, app_id: str, from_ms: int, to_ms: int, running: Sequence[Running]) -> Totals:
-    """Sum up a range."""
+    """Sum up a range; of recordings, those that are counted."""
     sums = Sums()
     columns = [func.coalesce(func.sum(analytics_days.c[name]), 0) for name in _SUMS]
     query = _whole_days(app_id, from_ms, to_ms).with_only_columns(*columns)
@@ -156,14 +173,12 @@ async def _rest(conn: AsyncConnection, app_id: str, low: int, high: int) -> Sums
         func.coalesce(func.sum(_c.known_ms - _c.started_ms), 0),
         func.coalesce(func.sum(_c.ingest_seconds), 0.0),
         func.coalesce(func.sum(_c.viewer_seconds), 0.0),
-        func.coalesce(func.sum(case((_c.recorded, 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_c.recorded, _c.ingest_seconds), else_=0.0)), 0.0),
     )
-    sessions, ms, ingest, viewer, recordings, recorded = (await conn.execute(query.where(*begun, inside))).one()
+    sessions, ms, ingest, viewer = (await conn.execute(query.where(*begun, inside))).one()
     # Each session's seconds are stored as whole milliseconds, so the sum's nearest millisecond is the exact sum.
-    times = milliseconds(ingest), milliseconds(viewer), int(recordings), milliseconds(recorded)
-    sums = Sums(int(sessions), int(ms), *times)
-    columns = (_c.started_ms, _c.known_ms, _c.ingest_seconds, _c.viewer_seconds, _c.recorded)
+    sums = Sums(int(sessions), int(ms), milliseconds(ingest), milliseconds(viewer))
+    sums.add(await takes.rest(conn, app_id, low, high))
+    columns = (_c.started_ms, _c.known_ms, _c.ingest_seconds, _c.viewer_seconds)
     out = select(*columns).where(*begun, or_(_c.started_ms < low, _c.known_ms > high))
     for query in (out, _overnight(app_id, low).with_only_columns(*columns, maintain_column_froms=True)):
         for row in await conn.execute(query):
@@ -172,8 +187,8 @@ async def _rest(conn: AsyncConnection, app_id: str, low: int, high: int) -> Sums
     return sums
 
 
-def spell_of(start_ms: int, end_ms: int, ingest_seconds: float, viewer_seconds: float, recorded: bool) -> Spell:
-    return Spell(start_ms, end_ms, milliseconds(ingest_seconds), milliseconds(viewer_seconds), recorded)
+def spell_of(start_ms: int, end_ms: int, ingest_seconds: float, viewer_seconds: float) -> Spell:
+    return Spell(start_ms, end_ms, milliseconds(ingest_seconds), milliseconds(viewer_seconds))
 
 
 def _begun(app_id: str, low: int, high: int) -> Sequence[ColumnElement[bool]]:

@@ -111,9 +111,8 @@ async def open_of_app(conn: AsyncConnection, app_id: str) -> list[SessionRow]:
 
 def spell_of(row: SessionRow) -> Spell:
     """A session as analytics see it."""
-    recorded = row.recording is not None
     ingest_ms, viewer_ms = milliseconds(row.ingest_seconds), milliseconds(row.viewer_seconds)
-    return Spell(row.started_ms, max(row.known_ms, row.started_ms), ingest_ms, viewer_ms, recorded)
+    return Spell(row.started_ms, max(row.known_ms, row.started_ms), ingest_ms, viewer_ms)
 
 
 async def close(conn: AsyncConnection, row: SessionRow, stopped_ms: int, now_ms: int) -> bool:
@@ -138,7 +137,6 @@ async def close(conn: AsyncConnection, row: SessionRow, stopped_ms: int, now_ms:
         "err_message": row.err_message,
         "recording": row.recording,
         "counted": counted,
-        "recorded": row.recording is not None,
         "updated_ms": now_ms,
     }
     statement = livestream_sessions.update().where(_c.id == row.id, _c.stopped_ms.is_(None)).values(**values)

@@ -1,4 +1,4 @@
-"""Analytics of an app: totals of a time range, and day by day; open sessions count as they are now."""
+"""Analytics of an app: totals of a time range, and day by day; what goes on counts as it is now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from headwater.control.api.schemas import (
     TimeRange,
 )
 from headwater.control.api.times import FARTHEST_MS, check_range, day_name, parse_date, parse_time
-from headwater.control.repository import analytics, sessions
+from headwater.control.repository import analytics, sessions, takes
 from headwater.control.repository.analytics import Running
 
 DEFAULT_DAYS = 30
@@ -82,7 +82,8 @@ async def _days(call: AnyCall, unit: str, from_ms: int, to_ms: int) -> dict[str,
     if to_ms - from_ms > DAYS_LIMIT * DAY_MS:
         raise ApiError(400, f"start_{unit}: the time range is longer than {DAYS_LIMIT} days")
     async with _reading(call) as (conn, running):
-        days = await analytics.by_day(conn, call.app_id, from_ms, to_ms, running)
+        recording = await takes.going_on(conn, call.app_id, call.now_ms)
+        days = await analytics.by_day(conn, call.app_id, from_ms, to_ms, running, recording)
     return {day_name(day * DAY_MS): sums for day, sums in days.items()}
 
 

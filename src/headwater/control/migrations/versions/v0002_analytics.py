@@ -14,14 +14,12 @@ from alembic import op
 
 from headwater.analytics.days import Spell, Sums, milliseconds, spread
 from headwater.analytics.returns import pairs
+from headwater.control.migrations.reading import ROWS_AT_ONCE, rows_of
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
-
-ROWS_AT_ONCE = 10_000
-"""Rows read or written together: some megabytes."""
 
 SUMS = ("sessions", "session_ms", "ingest_ms", "viewer_ms", "recordings", "recorded_ms")
 
@@ -99,13 +97,14 @@ def _settle() -> None:
 
 
 def _fill() -> None:
+    """Recordings are left to revision 0007, which counts them by themselves."""
     days: defaultdict[tuple[str, int], Sums] = defaultdict(Sums)
     returns: Counter[tuple[str, int, int]] = Counter()
     livestream_days, overnight = _Rows("analytics_livestream_days"), _Rows("analytics_overnight")
     for (livestream_id, app_id), rows in groupby(_sessions(), itemgetter(0, 1)):
         touched: set[int] = set()
-        for _, _, session_id, start, end, ingest, viewer, recorded in rows:
-            parts = spread(Spell(start, end, milliseconds(ingest), milliseconds(viewer), bool(recorded)))
+        for _, _, session_id, start, end, ingest, viewer in rows:
+            parts = spread(Spell(start, end, milliseconds(ingest), milliseconds(viewer)))
             for day, sums in parts:
                 days[app_id, day].add(sums)
                 touched.add(day)
@@ -121,11 +120,10 @@ def _fill() -> None:
 
 def _sessions() -> Iterator[Any]:
     """The sessions that count, those of a livestream together."""
-    query = sa.text(
-        "SELECT livestream_id, app_id, id, started_ms, known_ms, ingest_seconds, viewer_seconds, recorded"
+    return rows_of(
+        "SELECT livestream_id, app_id, id, started_ms, known_ms, ingest_seconds, viewer_seconds"
         " FROM livestream_sessions WHERE counted ORDER BY livestream_id"
     )
-    return iter(op.get_bind().execute(query.execution_options(yield_per=ROWS_AT_ONCE)))
 
 
 class _Rows:
