@@ -1,0 +1,326 @@
+"""An open room with its media: the session (`room.py`), what its participants send, and who listens to it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from headwater.errors import LimitReached
+from headwater.events import ParticipantLeft, RoomEvent, RoomListener
+from headwater.meetings.rooms.clock import Clock
+from headwater.meetings.rooms.publication import Publication
+from headwater.meetings.rooms.room import Participant, Room, SourceName
+from headwater.meetings.rooms.settings import RoomSettings
+from headwater.meetings.rooms.source_stream import Ending, SourceStream
+from headwater.meetings.rooms.state import listed, state
+from headwater.meetings.rooms.subscription import Subscription
+from headwater.rooms import Admission
+from headwater.webrtc.media import CodecName, Policy
+from headwater.webrtc.peer import Acceptor, Peer
+from headwater.webrtc.resources import Refused
+
+log = logging.getLogger(__name__)
+
+VIDEO_CODECS: tuple[CodecName, ...] = ("H264", "VP8")
+"""H.264 first: every browser reads it, and a broadcast can pass it through."""
+
+REPORT_S = 1.0
+"""How often publishers and receivers are told how it goes; browsers expect it about as often."""
+
+
+@dataclass(eq=False)
+class Page:
+    """A page that is told what goes on.
+
+    Attributes:
+        wake: Called when there is something new to be told.
+        goodbye: Why it is over; None while it goes on.
+    """
+
+    wake: Callable[[], None]
+    participant: Participant = field(init=False)
+    goodbye: str | None = None
+
+
+@dataclass(eq=False)
+class _Watcher:
+    changed: Callable[[], None]
+    tapped: Callable[[SourceStream], None]
+
+
+@dataclass(eq=False)
+class _Media:
+    """A participant's streams: what they send, connected or not yet, and what they receive."""
+
+    sends: dict[SourceName, SourceStream] = field(default_factory=dict)
+    receives: dict[Subscription, SourceStream] = field(default_factory=dict)
+    publishes: dict[Publication, SourceStream] = field(default_factory=dict)
+
+    def peers(self) -> bool:
+        """Whether there is any connection still."""
+        return bool(self.publishes or self.receives)
+
+
+class OpenRoom:
+    """A room, its media, its pages, its taps. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        meeting_id: str,
+        session_id: str,
+        acceptor: Acceptor,
+        tell: RoomListener,
+        settings: RoomSettings,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._acceptor = acceptor
+        self._tell = tell
+        self._settings = settings
+        self._clock = clock
+        self._media: dict[Participant, _Media] = {}
+        self._pages: set[Page] = set()
+        self._watchers: list[_Watcher] = []
+        self._told_version = -1
+        self._listed: tuple[int, msgspec.Raw] = (-1, msgspec.Raw(b"[]"))
+        self._reported_s = 0.0
+        self.room = Room(meeting_id, session_id, settings, self._happened, new_id, clock.now())
+
+    # -- what happens in the room
+
+    def _happened(self, event: RoomEvent) -> None:
+        if isinstance(event, ParticipantLeft):
+            self._forget(event)
+        self._tell(event)
+
+    def _forget(self, event: ParticipantLeft) -> None:
+        """Everything of a participant who left goes with them."""
+        participant = next((each for each in self._media if each.peer_id == event.peer_id), None)
+        media = self._media.pop(participant, None) if participant is not None else None
+        if media is not None:
+            for publication in media.publishes:
+                publication.peer.close(event.reason)
+            for stream in media.sends.values():
+                stream.publication = None
+                stream.dismiss("the participant has left")
+            for subscription, stream in media.receives.items():
+                stream.drop(subscription)
+                subscription.peer.close(event.reason)
+        for page in list(self._pages):
+            if page.participant.peer_id == event.peer_id:
+                page.goodbye = event.reason
+                page.wake()
+
+    def sync(self) -> None:
+        """Tell what has changed; after everything that may have changed something."""
+        if self.room.version == self._told_version:
+            return
+        self._told_version = self.room.version
+        for media in self._media.values():
+            for stream in media.sends.values():
+                stream.mute()
+        for page in self._pages:
+            page.wake()
+        for watcher in self._watchers:
+            watcher.changed()
+
+    def tick(self) -> None:
+        """Many times a second."""
+        now = self._clock.now()
+        self.room.tick(now)
+        reporting = now.s - self._reported_s >= REPORT_S
+        if reporting:
+            self._reported_s = now.s
+        for media in list(self._media.values()):
+            for stream in list(media.sends.values()):
+                stream.tick(now.s)
+                if reporting:
+                    stream.report(now.s)
+                    self._end_idle(stream, now.s)
+        self.sync()
+
+    def _end_idle(self, stream: SourceStream, now: float) -> None:
+        idle = stream.idle_since_s
+        if idle is not None and now - idle >= self._settings.publication_s and stream.subscriptions:
+            stream.dismiss("its publisher has stopped")
+
+    # -- peers
+
+    def publish(self, admission: Admission, source: SourceName, offer: str) -> Peer:
+        """Answer an offer to publish.
+
+        Raises:
+            Refused: 403, the participant may not.
+            SdpError, NotServed, LimitReached: see `Acceptor.accept`; the room is full.
+        """
+        allowed = admission.permissions
+        audio, video = (allowed.screen, allowed.screen) if source == "screen" else (allowed.audio, allowed.video)
+        if not audio and not video:
+            raise Refused(403, "ERR_NOT_ALLOWED", f"the role {admission.preset} may not publish a {source}")
+        self._check_room(admission)
+        publication = Publication(self._clock, secrets.randbits(32))
+        policy = Policy(receive_audio=("opus",) if audio else (), receive_video=VIDEO_CODECS if video else ())
+        peer = self._acceptor.accept(offer, policy, publication)
+        participant = self.room.enter(admission, publication, self._clock.now())
+        media = self._media.setdefault(participant, _Media())
+        stream = media.sends.get(source)
+        if stream is None:
+            stream = media.sends[source] = SourceStream(self, participant, source, self._clock, self._settings)
+        publication.use(peer, stream)
+        media.publishes[publication] = stream
+        self.sync()
+        return peer
+
+    def subscribe(self, admission: Admission, participant_id: str, source: SourceName, offer: str) -> Peer:
+        """Answer an offer to receive what another participant publishes.
+
+        Raises:
+            Refused: 404, there is nothing to receive.
+            SdpError, NotServed, LimitReached: see `Acceptor.accept`; the room is full; rooms.max_subscriptions.
+        """
+        stream = self._source(participant_id, source)
+        if stream is None or stream.publication is None:
+            raise Refused(404, "ERR_NOT_PUBLISHED", f"the participant publishes no {source} now")
+        self._check_room(admission)
+        receiver = self.room.participants.get(admission.participant_id)
+        if receiver is not None and len(self._media[receiver].receives) >= self._settings.max_subscriptions:
+            raise LimitReached("rooms.max_subscriptions", "too many streams are received at one time")
+        subscription = Subscription(self._clock, admission.participant_id)
+        peer = self._acceptor.accept(offer, stream.policy(), subscription)
+        participant = self.room.enter(admission, subscription, self._clock.now())
+        subscription.use(peer, stream, secrets.randbits(15))
+        stream.subscriptions.add(subscription)
+        self._media.setdefault(participant, _Media()).receives[subscription] = stream
+        self.sync()
+        return peer
+
+    def _check_room(self, admission: Admission) -> None:
+        """Raise LimitReached before anything is made for somebody who cannot come in."""
+        if admission.participant_id not in self.room.participants:
+            self.room.check_room()
+
+    def _source(self, participant_id: str, source: SourceName) -> SourceStream | None:
+        participant = self.room.participants.get(participant_id)
+        media = self._media.get(participant) if participant is not None else None
+        return media.sends.get(source) if media is not None else None
+
+    # -- StreamOwner
+
+    def published(self, stream: SourceStream, *, same: bool) -> None:
+        assert stream.publication is not None
+        tracks = stream.publication.tracks
+        self.room.publish(
+            stream.participant, stream.source, audio="audio" in tracks, video="video" in tracks, same=same
+        )
+        self._tapped(stream)
+        self.sync()
+
+    def unpublished(self, stream: SourceStream, publication: Publication, ending: Ending) -> None:
+        participant = stream.participant
+        media = self._media.get(participant)
+        if media is None:
+            return  # they have left, and took everything along
+        media.publishes.pop(publication, None)
+        if stream.publication is None:
+            self.room.unpublish(participant, stream.source)
+        self._unlink(participant, publication, ending)
+
+    def unsubscribed(self, subscription: Subscription, ending: Ending) -> None:
+        participant = self.room.participants.get(subscription.receiver)
+        if participant is None or self._media[participant].receives.pop(subscription, None) is None:
+            return
+        self._unlink(participant, subscription, ending)
+
+    def _unlink(self, participant: Participant, link: object, ending: Ending) -> None:
+        now = self._clock.now()
+        self.room.unlink(participant, link, now, regular=ending == "wanted")
+        media = self._media.get(participant)
+        if ending == "lost" and media is not None and not media.peers():
+            # A page may seem open long after its machine has gone; its streams tell.
+            self.room.leave(participant, "LOST", now)
+        self.sync()
+
+    def deleted(self, peer: Peer) -> None:
+        """A participant has deleted the resource of a peer."""
+        for media in list(self._media.values()):
+            for publication, stream in list(media.publishes.items()):
+                if publication.peer is peer:
+                    stream.stop(publication)
+            for subscription, stream in list(media.receives.items()):
+                if subscription.peer is peer:
+                    stream.unsubscribe(subscription)
+
+    def heard(self, participant: Participant, level_db: int, now: float) -> None:
+        self.room.heard(participant, level_db, now)
+
+    def leave(self, participant: Participant, reason: str) -> None:
+        """End a stay."""
+        self.room.leave(participant, reason, self._clock.now())
+        self.sync()
+
+    # -- pages
+
+    def listen(self, admission: Admission, wake: Callable[[], None]) -> Page:
+        """A page that wants to be told; its participant is inside from now on.
+
+        Raises:
+            LimitReached: the room is full, or the participant has too many pages open.
+        """
+        self.check_page(admission)
+        page = Page(wake)
+        page.participant = self.room.enter(admission, page, self._clock.now())
+        self._media.setdefault(page.participant, _Media())
+        self._pages.add(page)
+        self.sync()
+        return page
+
+    def check_page(self, admission: Admission) -> None:
+        """Whether `listen` would be refused.
+
+        Raises:
+            LimitReached: so it would.
+        """
+        self._check_room(admission)
+        mine = sum(page.participant.id == admission.participant_id for page in self._pages)
+        if mine >= self._settings.max_event_streams:
+            raise LimitReached("rooms.max_event_streams", "the participant has too many pages open")
+
+    def forget(self, page: Page) -> None:
+        """A page does not listen any more."""
+        self._pages.discard(page)
+        self.room.unlink(page.participant, page, self._clock.now(), regular=False)
+        self.sync()
+
+    def state(self, participant: Participant) -> bytes:
+        """What a page is told: JSON (docs/meetings.md)."""
+        if self._listed[0] != self.room.version:
+            self._listed = (self.room.version, msgspec.Raw(msgspec.json.encode(listed(self.room))))
+        return msgspec.json.encode(state(self.room, self._listed[1], participant))
+
+    # -- taps
+
+    def watch(self, changed: Callable[[], None], tapped: Callable[[SourceStream], None]) -> Callable[[], None]:
+        """Be called at each change, and for each source that is published (now, too). Returns what ends it."""
+        watcher = _Watcher(changed, tapped)
+        self._watchers.append(watcher)
+        for media in self._media.values():
+            for stream in media.sends.values():
+                tapped(stream)
+
+        def end() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return end
+
+    def _tapped(self, stream: SourceStream) -> None:
+        for watcher in self._watchers:
+            watcher.tapped(stream)
+
+    def streams(self) -> list[SourceStream]:
+        """Everything that is published."""
+        return [stream for media in self._media.values() for stream in media.sends.values()]
