@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ EXPECTED = re.compile(r"Failed to load resource")
 PHONE = {"width": 390, "height": 844}
 SCHEMES = ("light", "dark")
 PATHS = ("/livestreams", "/livestreams/nothing", "/recordings", "/recordings/nothing", "/analytics", "/meetings")
+PATHS += ("/webhooks", "/webhooks/nothing")
 
 
 def fetch(*arguments: str) -> None:
@@ -36,7 +39,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     require("chromium")
     fetch()
     fetch("--tests")
-    with running_server(tmp_path_factory.mktemp("dashboard") / "data") as running_:
+    local = {"HEADWATER_WEBHOOKS_ALLOW_NETWORKS": "127.0.0.1"}
+    with running_server(tmp_path_factory.mktemp("dashboard") / "data", env=local) as running_:
         yield running_
 
 
@@ -141,7 +145,7 @@ def test_every_view_is_accessible_and_fits(server: Server, browser: Browser, sch
         for path in (f"/livestreams/{made.id}", *PATHS):
             go(page, path)
             page.wait_for_selector("main h1")
-            page.wait_for_timeout(300)
+            page.wait_for_timeout(150)
             assert accessible(page) == []
             assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), path
 
@@ -251,6 +255,71 @@ def test_meetings_are_made_closed_and_opened(server: Server, browser: Browser) -
         page.wait_for_selector(".chip >> text=Closed")
         assert client.get_meeting(meeting.id).status == "INACTIVE"
         assert accessible(page) == []
+
+
+@contextmanager
+def receiver(*statuses: int) -> Iterator[str]:
+    """The URL of a receiver of webhooks that answers so, again and again the last of it."""
+    left = list(statuses)
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(left.pop(0) if len(left) > 1 else left[0])
+            self.end_headers()
+            self.wfile.write(b"<b>said</b>")
+
+        def log_message(self, *_: Any) -> None:
+            """Not here."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/hook"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_webhook_is_added_its_deliveries_seen_and_sent_again(server: Server, browser: Browser) -> None:
+    with dashboard(browser, server) as viewer, receiver(410, 204) as url:
+        page = viewer.page
+        page.click("#nav >> text=Webhooks")
+        page.click("text=Add the first webhook")
+        page.fill("#hook-name", "mine")
+        page.fill("#hook-url", "http://10.1.2.3/")
+        assert accessible(page) == []
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog .problem >> text=allow_networks")  # the server's refusal, in its words
+        page.fill("#hook-url", url)
+        page.keyboard.press("Enter")
+        page.click(".rows >> text=mine")
+        page.wait_for_selector("text=Nothing yet.")
+        made = create(server, "told")
+        page.wait_for_selector("td >> text=Failed")  # by itself
+        assert "410" in page.inner_text("tbody") and "INVOKED" in page.inner_text("tbody")
+        page.click("text=Details")
+        page.wait_for_selector("dialog >> text=Payload")
+        assert accessible(page) == [] and made.stream_key not in page.content() and made.id in page.inner_text("pre")
+        page.keyboard.press("Escape")
+        page.click("tbody >> text=Send again")
+        page.wait_for_selector("td >> text=Delivered")
+        page.click("text=Details")
+        page.wait_for_selector("dialog tbody tr >> nth=1")  # both attempts
+        page.keyboard.press("Escape")
+        page.select_option("main select", label="Failed")
+        page.wait_for_selector("text=No delivery is in this state.")
+        page.click("text=Edit")
+        page.uncheck("dialog >> text=recording.statusUpdate")
+        page.click("dialog >> text=Save")
+        until(page, "!document.querySelector('main').textContent.includes('recording.statusUpdate')")
+        page.click("text=Disable")
+        page.wait_for_selector("text=This webhook is disabled")
+        assert accessible(page) == []
+        page.click("text=Delete")
+        page.click("dialog >> button.danger")
+        page.wait_for_selector("text=No webhook yet")
 
 
 def test_disable_enable_new_key_delete(server: Server, browser: Browser) -> None:

@@ -117,6 +117,7 @@ class ControlPlane:
         self._service.tokens_changed = authenticator.forget
         self.api = build_api(self._service, settings, authenticator)
         self._feed = Feed(self._service)
+        self.webhooks.attempted = self._feed.attempted
         self.dashboard = build_dashboard(self._service, settings, authenticator, self.api, self._feed)
         self.routes = well_known.routes(self.webhooks.key)
 
@@ -193,6 +194,7 @@ class ControlPlane:
                 row = await recordings.change(conn, row, RecordingStatus.UPLOADED, _now_ms())
             await recordings.update(conn, row.id, row.updated_ms, remote=remote, sha256=sha256)
         self.webhooks.wake()
+        self._feed.touch()
 
     async def lost(self, row: RecordingRow, error: str) -> None:
         """A recording's file is gone before it was stored."""

@@ -107,6 +107,30 @@ async def test_another_apps_livestreams_are_not_told(api: Api) -> None:
     assert await everything == {"livestreams": None}
 
 
+async def test_attempts_of_webhooks_are_told_to_their_app_and_many_at_once_as_anything(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = (await api.http.post(api.account + "/apps", json={"name": "other"})).json()["data"]["app"]["id"]
+    body = {"name": "hook", "url": "https://192.0.2.1/", "events": ["meeting.started"], "enabled": False}
+    monkeypatch.setattr(api.plane.webhooks.outbound, "addresses", no_addresses)
+    made = (await api.http.post(api.app + "/webhooks", json=body)).json()["data"]
+    mine, others, feed = listening(api), listening(api, app_id=other), feed_of(api)
+    await asyncio.gather(mine.next("live"), others.next("live"))
+    api.plane.webhooks.attempted(made["id"])
+    api.plane.webhooks.attempted("unknown")
+    assert await mine.next("attempted") == {"webhooks": [made["id"]]}
+    everything = asyncio.create_task(others.next("changed"))
+    await mine.next("heartbeat")
+    for number in range(feeds.ATTEMPTED_LIMIT + 1):
+        feed.attempted(str(number))
+    assert await everything == {"livestreams": None}
+    assert await mine.next("changed") == {"livestreams": None}
+
+
+async def no_addresses(*_: Any) -> list[str]:
+    return []
+
+
 def test_state_is_told_once_and_changes_add_up_within_bounds() -> None:
     listener = Listener("me", "app")
     assert b"event: live" in listener.news(NOTHING_LIVE)

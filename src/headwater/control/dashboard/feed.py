@@ -1,7 +1,8 @@
 """What is live, told to open dashboards as it changes: server-sent events (HTML Living Standard, 9.2).
 
     event: live       every session of the app that is open now; once a second while there is one
-    event: changed    livestreams of which there is something new to load, by id; null: any
+    event: changed    livestreams of which there is something new to load, by id; null: of anything
+    event: attempted  webhooks of whose deliveries there is something new to load, by id
     : (a comment)     when nothing else was said for a while, so that proxies and browsers see that we are here
 
 State, not increments: who was away, or reads slowly, is right again at the next `live`; the page loads everything anew
@@ -21,7 +22,7 @@ from headwater.control.api.schemas import IsoTime
 from headwater.control.api.service import Service
 from headwater.control.api.times import iso
 from headwater.control.database import DatabaseAway
-from headwater.control.repository import livestreams, sessions
+from headwater.control.repository import livestreams, sessions, webhooks
 from headwater.control.repository.sessions import Place
 from headwater.errors import LimitReached
 from headwater.events import Event, LiveSnapshot, SessionProgress
@@ -47,6 +48,9 @@ CHANGED_LIMIT = 100
 TOUCHED_LIMIT = 1000
 """Livestreams of one tick, as many as may be live; beyond it everybody loads everything anew."""
 
+ATTEMPTED_LIMIT = 200
+"""Webhooks of one tick; beyond it everybody loads everything anew, too."""
+
 RETRY_MS = 2000
 """After which a browser comes back that has lost its connection."""
 
@@ -71,11 +75,12 @@ class Live(msgspec.Struct):
 class Listener:
     """One open dashboard."""
 
-    __slots__ = ("app_id", "changed", "ended", "everything", "owner", "sent", "wake")
+    __slots__ = ("app_id", "attempted", "changed", "ended", "everything", "owner", "sent", "wake")
 
     def __init__(self, owner: str, app_id: str) -> None:
         self.owner = owner
         self.app_id = app_id
+        self.attempted: set[str] = set()
         self.changed: set[str] = set()
         self.everything = False
         self.ended = False
@@ -99,6 +104,9 @@ class Listener:
             told += _message(b"changed", msgspec.json.encode({"livestreams": ids}))
             self.changed.clear()
             self.everything = False
+        if self.attempted:
+            told += _message(b"attempted", msgspec.json.encode({"webhooks": sorted(self.attempted)}))
+            self.attempted.clear()
         return told
 
 
@@ -111,6 +119,7 @@ class Feed:
         self._places: dict[str, Place] = {}
         self._frames: dict[str, bytes] = {}
         self._touched: set[str] = set()
+        self._attempted: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -120,6 +129,15 @@ class Feed:
             return
         if len(self._touched) < TOUCHED_LIMIT:
             self._touched.add(event.livestream_id)
+        else:
+            self.touch()
+
+    def attempted(self, webhook_id: str) -> None:
+        """A webhook was told something, or could not be told."""
+        if not self._listeners:
+            return
+        if len(self._attempted) < ATTEMPTED_LIMIT:
+            self._attempted.add(webhook_id)
         else:
             self.touch()
 
@@ -211,16 +229,18 @@ class Feed:
 
     async def _tell_changes(self) -> None:
         """Each to the listeners of its app, and to nobody else."""
-        touched = set(self._touched)
-        if not touched:
+        touched, attempted = set(self._touched), set(self._attempted)
+        if not touched and not attempted:
             return
         async with self._service.database.read() as conn:
             apps = await livestreams.apps_of(conn, sorted(touched))
+            apps_of_webhooks = await webhooks.apps_of(conn, sorted(attempted)) if attempted else {}
         self._touched -= touched
+        self._attempted -= attempted
         for listener in self._listeners:
-            for livestream_id, app_id in apps.items():
-                if app_id == listener.app_id:
-                    listener.touch(livestream_id)
+            for livestream_id in _of(listener.app_id, apps):
+                listener.touch(livestream_id)
+            listener.attempted.update(_of(listener.app_id, apps_of_webhooks))
 
     async def _place(self, snapshots: Sequence[LiveSnapshot]) -> None:
         """Learn where new sessions belong; that never changes."""
@@ -230,6 +250,11 @@ class Feed:
         if unknown:
             async with self._service.database.read() as conn:
                 self._places |= await sessions.places(conn, unknown)
+
+
+def _of(app_id: str, apps: dict[str, str]) -> list[str]:
+    """The ids that belong to an app."""
+    return [key for key, owner in apps.items() if owner == app_id]
 
 
 def _live(snapshot: LiveSnapshot, place: Place) -> Live:

@@ -53,6 +53,16 @@ async def get(conn: AsyncConnection, app_id: str, webhook_id: str, *, lock: bool
     return one(WebhookRow, (await conn.execute(query.with_for_update() if lock else query)).one_or_none())
 
 
+async def apps_of(conn: AsyncConnection, webhook_ids: Sequence[str]) -> dict[str, str]:
+    """Which app each webhook belongs to; unknown ones are left out.
+
+    Args:
+        webhook_ids: Some hundreds at most: each is a parameter of one statement.
+    """
+    query = select(_c.id, _c.app_id).where(_c.id.in_(webhook_ids))
+    return {row.id: row.app_id for row in await conn.execute(query)}
+
+
 async def list_all(conn: AsyncConnection, app_id: str) -> list[WebhookRow]:
     """All webhooks of an app, the oldest first."""
     query = select(*_COLUMNS).where(_c.app_id == app_id).order_by(_c.created_ms, _c.id)

@@ -97,6 +97,8 @@ class Dispatcher:
         self._settings = settings
         self._links = links
         self._link_ms = link_ms
+        self.attempted: Callable[[str], None] = lambda webhook_id: None
+        """Called with a webhook's id when an attempt has been written down."""
         self.outbound = Outbound(settings.allow_networks)
         self.key = key or Key(database)
         self._caller = caller or Caller(self.outbound, settings.timeout_s)
@@ -261,7 +263,9 @@ class Dispatcher:
         back = self._learn(claim.webhook_id, outcome, at_ms + duration_ms)
         for tries_left in reversed(range(WRITE_TRIES)):
             try:
-                return await self._write_down(claim, delivery, outcome, at_ms, duration_ms, last=last, back=back)
+                left = await self._write_down(claim, delivery, outcome, at_ms, duration_ms, last=last, back=back)
+                self.attempted(claim.webhook_id)
+                return left
             except (SQLAlchemyError, DatabaseAway):
                 if not tries_left:
                     raise

@@ -52,6 +52,19 @@ async def lanes(world: World) -> int:
 
 
 class TestDelivery:
+    async def test_every_attempt_is_told_once_it_is_written_down(self, world: World) -> None:
+        hook, answers = await world.webhook(A), [BROKEN, OK]
+        world.receivers.answers[A] = lambda _: answers.pop(0)
+        told: list[str] = []
+        world.dispatcher.attempted = told.append
+        world.dispatcher.start()
+        await world.tell(await world.livestream(), "LIVE")
+        await world.settled()
+        assert told == [hook.id]
+        await world.pass_time(10)
+        await world.settled()
+        assert told == [hook.id] * 2
+
     async def test_an_event_is_delivered_at_once_and_the_lane_goes(self, world: World) -> None:
         await world.webhook(A)
         livestream = await world.livestream()

@@ -49,6 +49,7 @@ async def create(call: Call[NoQuery, WebhookBody]) -> Answer[Webhook]:
         if await webhooks.count(conn, call.app_id) >= WEBHOOKS_PER_APP:
             raise ApiError(409, f"An app has at most {WEBHOOKS_PER_APP} webhooks")
         row = await webhooks.create(conn, call.app_id, **values, enabled=body.enabled, now_ms=call.now_ms)
+    call.service.changed()
     return Answer(_webhook(row))
 
 
@@ -86,6 +87,7 @@ async def _change(call: AnyCall, values: dict[str, Any]) -> Answer[Webhook]:
         if (row.url, row.enabled) != (before.url, before.enabled):
             await deliveries.renew(conn, row.id, call.now_ms)  # what waits is tried now, where it leads now
     call.service.webhooks.retry(row.id)
+    call.service.changed()
     return Answer(_webhook(row))
 
 
@@ -94,6 +96,7 @@ async def delete(call: Call[NoQuery, None]) -> Answer[Webhook]:
         row = await _get(conn, call, lock=True)
         await webhooks.delete(conn, row.id)
     call.service.webhooks.retry(row.id)
+    call.service.changed()
     return Answer(_webhook(row))
 
 

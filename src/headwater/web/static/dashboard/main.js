@@ -10,6 +10,8 @@ import { meetings } from "./meetings.js";
 import { recording } from "./recording.js";
 import { recordings } from "./recordings.js";
 import { signInForm } from "./sign_in.js";
+import { webhook } from "./webhook.js";
+import { webhooks } from "./webhooks.js";
 
 const VIEWS = [
   { path: /^\/livestreams$/, view: livestreams, label: "Livestreams", link: "#/livestreams" },
@@ -18,6 +20,8 @@ const VIEWS = [
   { path: /^\/recordings\/([\w-]+)$/, view: recording, under: "#/recordings" },
   { path: /^\/analytics$/, view: analytics, label: "Analytics", link: "#/analytics" },
   { path: /^\/meetings$/, view: meetings, label: "Meetings", link: "#/meetings" },
+  { path: /^\/webhooks$/, view: webhooks, label: "Webhooks", link: "#/webhooks" },
+  { path: /^\/webhooks\/([\w-]+)$/, view: webhook, under: "#/webhooks" },
 ];
 
 const $ = (id) => document.getElementById(id);
