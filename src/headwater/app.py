@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -121,6 +122,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serving(settings) as addresses:
+        rare_pauses()
         say_ready(settings.server.ready_file, addresses)
         await stop.wait()
         log.info("draining: open sessions are closed")
@@ -234,6 +236,18 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         plane.webhooks.start()
         telemetry.accepting()
         yield addresses
+
+
+def rare_pauses() -> None:
+    """Let the garbage collector stop the event loop seldom, and shortly; to be called once everything is there.
+
+    What was made up to now stays: looking through it (100,000 objects) with what 50 livestreams hold took 83 ms, some
+    seconds after the start and again whenever a quarter more was there. What comes and goes later is freed by its
+    reference counts, sessions with their media too, so that there is little to be found.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def told(*listeners: Listener) -> Listener:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -343,3 +345,27 @@ async def test_a_session_that_ends_hands_on_its_last_samples_before(world: World
     await world.settled()
     kinds = [kind for kind in world.kinds() if kind in ("SessionHealth", "SessionClosed")]
     assert kinds == ["SessionHealth", "SessionClosed"]
+
+
+async def test_what_has_ended_leaves_memory_without_the_garbage_collector(world: World) -> None:
+    """It runs seldom (`app.rare_pauses`): what only it could free would be kept for minutes, media and all."""
+    gc.collect()
+    gc.disable()
+    try:
+        publication, _ = await world.publish()
+        world.send(publication, 4)
+        publication.end("gone", regular=False)
+        session = next(iter(world.livestreams._sessions.values()))
+        parts = (session, session._packager, session._recorder, session._program, *session._program.renditions.values())
+        kept = [weakref.ref(part) for part in parts]
+        del parts, session, publication
+        world.tick(31)
+        await world.settled()
+        programs = world.livestreams.origin._programs
+        for program in list(programs.sessions.values()):
+            programs.remove(program)
+        del program
+        await asyncio.sleep(0)
+        assert [ref() for ref in kept] == [None] * len(kept)
+    finally:
+        gc.enable()

@@ -16,10 +16,10 @@ import asyncio
 import socket
 import sys
 
-AHEAD_MS = 60
+AHEAD_MS = 30
 """Reading at once begins this long before a part should be complete: encoders are about that punctual."""
 
-LEAST_QUIET_MS = 80
+LEAST_QUIET_MS = 60
 """Below this, raising the mark costs more than it saves."""
 
 BURST = 1.5

@@ -85,6 +85,10 @@ class Followed:
         self.tokens_s = now_s
 
 
+def unknown_arrival(path: bytes) -> int | None:
+    """Of media that nobody knows any more."""
+
+
 class ExperienceLedger:
     """All viewing sessions of one livestream session that say how they fare.
 
@@ -92,6 +96,8 @@ class ExperienceLedger:
         experience: What they add up to.
         changed: It has changed since somebody reset this.
         pictures: The session has a video track.
+        received_ms: Wall time at which the first picture of a piece of media reached the server, by its path; None
+            where that is not known.
     """
 
     def __init__(
@@ -103,15 +109,14 @@ class ExperienceLedger:
     ) -> None:
         """
         Args:
-            received_ms: Wall time at which the first picture of a piece of media reached the server, by its path; None
-                where that is not known.
+            received_ms: See the attribute.
             wall_ms: The wall clock.
         """
         self.experience = Experience()
         self.changed = False
         self.pictures = False
         self._settings = settings
-        self._received_ms = received_ms
+        self.received_ms = received_ms
         self._wall_ms = wall_ms
         self._followed: dict[int, Followed] = {}
         self._salt = secrets.token_bytes(16)
@@ -192,7 +197,7 @@ class ExperienceLedger:
         if isinstance(report.get("ltc"), int):
             return report["ltc"]  # type: ignore[return-value]
         buffered = buffer_ms(report)
-        received = self._received_ms(path) if buffered is not None else None
+        received = self.received_ms(path) if buffered is not None else None
         return None if received is None or buffered is None else self._wall_ms() - received + buffered
 
     # -- events -------------------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ from functools import partial
 
 from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
 from headwater.pipeline.origin.directory import PlaybackInfo
-from headwater.pipeline.origin.experience import ExperienceLedger, ExperienceSettings
+from headwater.pipeline.origin.experience import ExperienceLedger, ExperienceSettings, unknown_arrival
 from headwater.pipeline.origin.multivariant import multivariant_of
 from headwater.pipeline.origin.paths import number_of, part_name, session_name
 from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.recorded import RecordedProgram
-from headwater.pipeline.origin.rendition import Rendition
+from headwater.pipeline.origin.rendition import Rendition, no_reports
 from headwater.pipeline.origin.response import Response, media_response, plain
 from headwater.pipeline.origin.room import Room
 from headwater.pipeline.origin.segment import Segment
@@ -208,7 +208,10 @@ class LiveProgram:
             for version in rendition.inits:
                 self._programs.media.pop(self._url(rendition, f"init{version}.mp4"), None)
             self._programs.playlists.pop(self._url(rendition, "live.m3u8"), None)
+            rendition.reports = no_reports
         self.renditions = {}
+        # What points back keeps all of the session's media until the next pass of the garbage collector.
+        self.experience.received_ms = unknown_arrival
 
     def end(self, recording: Recording | None) -> None:
         """The session is over: ENDLIST for those who watch; they are let go after a while."""

@@ -29,6 +29,11 @@ SKIP_TARGETS = 6
 GZIP_LEVEL = 5
 
 
+def no_reports(query: str) -> Iterator[str]:
+    """Of a rendition that stands alone."""
+    return iter(())
+
+
 class Rendition:
     """A track's live playlists and media.
 
@@ -51,7 +56,7 @@ class Rendition:
         self.part_target_s = 0.0
         self.waiting: list[Pending] = []
         self.hinted: list[Pending] = []
-        self.reports: Callable[[str], Iterator[str]] = lambda query: iter(())
+        self.reports: Callable[[str], Iterator[str]] = no_reports
         self._part_count = 0
         self._part_limit = 3
         self._discontinuity_sequence = 0

@@ -109,13 +109,19 @@ class SessionRecorder:
         Raises:
             OperatorError: the file system refuses.
         """
-        await self._sink.release()
+        await self._release()
         if self._sink.made:
             await asyncio.to_thread(delete, self.path)
 
     async def _close(self) -> Recording | None:
-        await self._sink.release()
+        await self._release()
         return await asyncio.to_thread(self._complete) if self._sink.made else None
+
+    async def _release(self) -> None:
+        """Written, and nobody is told any more: what points back at its owner would outlive both until the next pass of
+        the garbage collector."""
+        await self._sink.release()
+        self._sink.on_failure = self._on_failure = None
 
     def _complete(self) -> Recording | None:
         try:
