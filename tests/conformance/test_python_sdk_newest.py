@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TESTS = [str(Path(__file__).with_name(name)) for name in ("test_python_sdk.py", "test_python_sdk_recordings.py")]
+NAMES = ("test_python_sdk.py", "test_python_sdk_recordings.py", "test_python_sdk_meetings.py")
+TESTS = [str(Path(__file__).with_name(name)) for name in NAMES]
 WANTED = "cloudflare>=5.9"
 
 

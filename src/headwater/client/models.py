@@ -320,6 +320,58 @@ class Meeting(Struct, frozen=True):
     live_stream_on_start: bool = False
     record_on_start: bool = False
     persist_chat: bool = False
+    session_keep_alive_time_in_secs: float = 60
+
+
+class Participant(Struct, frozen=True):
+    """Somebody who may come into a meeting."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    custom_participant_id: str
+    preset_name: str
+    name: str | None = None
+    picture: str | None = None
+
+
+class ParticipantWithToken(Participant, frozen=True, kw_only=True):
+    """The token lets its holder into the meeting; it is never shown again."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return f"ParticipantWithToken(id={self.id!r}, custom_participant_id={self.custom_participant_id!r})"
+
+
+class DeletedParticipant(Struct, frozen=True):
+    created_at: datetime
+    updated_at: datetime
+    custom_participant_id: str
+    preset_id: str
+
+
+class ParticipantToken(Struct, frozen=True):
+    token: str
+
+
+class PresetListItem(Struct, frozen=True):
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Preset(Struct, frozen=True):
+    """A role of participants; `config`, `permissions` and `ui` are as in the API."""
+
+    id: str
+    name: str
+    config: dict[str, Any]
+    permissions: dict[str, Any]
+    ui: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
 
 
 class Webhook(Struct, frozen=True):

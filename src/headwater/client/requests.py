@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import Any, Generic, Literal, TypeVar
+from datetime import date, datetime
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from headwater.client import models
 from headwater.client.credentials import Access
+from headwater.client.meeting_requests import MeetingRequests
+from headwater.client.request import Request, given_values, query_values
 
 T = TypeVar("T")
 
@@ -24,66 +24,7 @@ PER_PAGE = 100
 Time = datetime | str | int
 
 
-class _Data(Struct, Generic[T]):
-    data: T
-
-
-@dataclass(frozen=True, slots=True)
-class Request(Generic[T]):
-    """A call.
-
-    Attributes:
-        path: Below the base URL.
-        response: Type of the whole answer, or of its `data` where `in_data`.
-        idempotent: Whether sending it twice does no more than sending it once.
-    """
-
-    method: str
-    path: str
-    response: Any
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    in_data: bool = True
-
-    @property
-    def idempotent(self) -> bool:
-        return self.method in ("GET", "DELETE")
-
-    def content(self) -> bytes | None:
-        return None if self.body is None else msgspec.json.encode(self.body)
-
-    def result(self, content: bytes) -> T:
-        """Read the answer.
-
-        Raises:
-            msgspec.MsgspecError: it is not what the API answers.
-        """
-        if not self.in_data:
-            whole: T = msgspec.json.decode(content, type=self.response)
-            return whole
-        inside: T = msgspec.json.decode(content, type=_Data[self.response]).data  # type: ignore[name-defined]
-        return inside
-
-
-def _query(**values: Any) -> dict[str, str]:
-    """Parameters that were given, as text."""
-    return {name: _text(value) for name, value in values.items() if value is not None}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return aware.isoformat()
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not UNSET}
-
-
-class Requests:
+class Requests(MeetingRequests):
     """Builds the calls for one account and app."""
 
     def __init__(self, access: Access) -> None:
@@ -92,9 +33,6 @@ class Requests:
 
     def _livestream(self, livestream_id: str) -> str:
         return f"{self._app}/livestreams/{quote(livestream_id, safe='')}"
-
-    def _meeting(self, meeting_id: str) -> str:
-        return f"{self._app}/meetings/{quote(meeting_id, safe='')}"
 
     def _recording(self, recording_id: str) -> str:
         return f"{self._app}/recordings/{quote(recording_id, safe='')}"
@@ -124,7 +62,7 @@ class Requests:
         start_time: Time | None,
         end_time: Time | None,
     ) -> Request[models.LivestreamPage]:
-        query = _query(
+        query = query_values(
             page_no=page_no,
             per_page=per_page,
             exclude_meetings=exclude_meetings,
@@ -138,7 +76,7 @@ class Requests:
     def get_livestream_session_for_livestream_id(
         self, livestream_id: str, *, page_no: int | None, per_page: int | None
     ) -> Request[models.LivestreamWithSessions]:
-        query = _query(page_no=page_no, per_page=per_page)
+        query = query_values(page_no=page_no, per_page=per_page)
         return Request("GET", self._livestream(livestream_id), models.LivestreamWithSessions, query)
 
     def get_active_livestreams_for_livestream_id(
@@ -167,19 +105,19 @@ class Requests:
     def get_livestream_analytics_complete(
         self, *, start_time: Time | None, end_time: Time | None
     ) -> Request[models.LivestreamTotals]:
-        query = _query(start_time=start_time, end_time=end_time)
+        query = query_values(start_time=start_time, end_time=end_time)
         return Request("GET", f"{self._app}/analytics/livestreams/overall", models.LivestreamTotals, query)
 
     def get_livestream_analytics_daywise(
         self, *, start_time: Time | None, end_time: Time | None
     ) -> Request[list[models.LivestreamDay]]:
-        query = _query(start_time=start_time, end_time=end_time)
+        query = query_values(start_time=start_time, end_time=end_time)
         return Request("GET", f"{self._app}/analytics/livestreams/daywise", list[models.LivestreamDay], query)
 
     def get_org_analytics(
         self, *, start_date: date | str | None, end_date: date | str | None
     ) -> Request[models.OrgAnalytics]:
-        query = _query(start_date=start_date, end_date=end_date)
+        query = query_values(start_date=start_date, end_date=end_date)
         return Request("GET", f"{self._app}/analytics/daywise", models.OrgAnalytics, query)
 
     # What Headwater adds
@@ -194,7 +132,7 @@ class Requests:
     def get_livestream_experience(
         self, livestream_id: str, *, start_time: Time | None, end_time: Time | None
     ) -> Request[models.ViewerExperience]:
-        query = _query(start_time=start_time, end_time=end_time)
+        query = query_values(start_time=start_time, end_time=end_time)
         return Request("GET", f"{self._livestream(livestream_id)}/experience", models.ViewerExperience, query)
 
     def update_livestream(
@@ -205,7 +143,7 @@ class Requests:
         disabled: bool | UnsetType,
         record: bool | UnsetType | None = UNSET,
     ) -> Request[models.Livestream]:
-        body = _given(name=name, disabled=disabled, record=record)
+        body = given_values(name=name, disabled=disabled, record=record)
         return Request("PATCH", self._livestream(livestream_id), models.Livestream, body=body)
 
     def reset_key(self, livestream_id: str) -> Request[models.NewKey]:
@@ -221,19 +159,19 @@ class Requests:
         self, session_id: str, *, start_time: Time | None, end_time: Time | None
     ) -> Request[models.SessionHealth]:
         path = f"{self._app}/livestreams/sessions/{quote(session_id, safe='')}/health"
-        return Request("GET", path, models.SessionHealth, _query(start_time=start_time, end_time=end_time))
+        return Request("GET", path, models.SessionHealth, query_values(start_time=start_time, end_time=end_time))
 
     def get_livestream_events(
         self, livestream_id: str, *, page_no: int | None, per_page: int | None
     ) -> Request[models.Page[models.LogEntry]]:
-        query = _query(page_no=page_no, per_page=per_page)
+        query = query_values(page_no=page_no, per_page=per_page)
         path = f"{self._livestream(livestream_id)}/events"
         return Request("GET", path, models.Page[models.LogEntry], query, in_data=False)
 
     def list_apps(
         self, *, page_no: int | None, per_page: int | None, search: str | None
     ) -> Request[models.Page[models.App]]:
-        query = _query(page_no=page_no, per_page=per_page, search=search)
+        query = query_values(page_no=page_no, per_page=per_page, search=search)
         return Request("GET", f"{self._account}/apps", models.Page[models.App], query, in_data=False)
 
     def create_app(self, name: str) -> Request[models.CreatedApp]:
@@ -241,7 +179,7 @@ class Requests:
 
     def update_app(self, app_id: str, *, name: str | UnsetType, record: bool | UnsetType | None) -> Request[models.App]:
         path = f"{self._account}/apps/{quote(app_id, safe='')}"
-        return Request("PATCH", path, models.App, body=_given(name=name, record=record))
+        return Request("PATCH", path, models.App, body=given_values(name=name, record=record))
 
     def get_recordings(
         self,
@@ -257,7 +195,7 @@ class Requests:
         start_time: Time | None,
         end_time: Time | None,
     ) -> Request[models.Page[models.Recording]]:
-        query = _query(
+        query = query_values(
             page_no=page_no,
             per_page=per_page,
             meeting_id=meeting_id,
@@ -307,7 +245,7 @@ class Requests:
     def list_meetings(
         self, *, page_no: int | None, per_page: int | None, search: str | None
     ) -> Request[models.Page[models.Meeting]]:
-        query = _query(page_no=page_no, per_page=per_page, search=search)
+        query = query_values(page_no=page_no, per_page=per_page, search=search)
         return Request("GET", f"{self._app}/meetings", models.Page[models.Meeting], query, in_data=False)
 
     def create_webhook(self, name: str, url: str, events: Sequence[str], *, enabled: bool) -> Request[models.Webhook]:
@@ -332,7 +270,7 @@ class Requests:
         events: Sequence[str] | UnsetType,
         enabled: bool | UnsetType,
     ) -> Request[models.Webhook]:
-        body = _given(name=name, url=url, events=events, enabled=enabled)
+        body = given_values(name=name, url=url, events=events, enabled=enabled)
         return Request("PATCH", self._webhook(webhook_id), models.Webhook, body=body)
 
     def delete_webhook(self, webhook_id: str) -> Request[models.Webhook]:
@@ -341,7 +279,7 @@ class Requests:
     def get_webhook_deliveries(
         self, webhook_id: str, *, state: models.DeliveryState | None, page_no: int | None, per_page: int | None
     ) -> Request[models.Page[models.Delivery]]:
-        query = _query(state=state, page_no=page_no, per_page=per_page)
+        query = query_values(state=state, page_no=page_no, per_page=per_page)
         path = f"{self._webhook(webhook_id)}/deliveries"
         return Request("GET", path, models.Page[models.Delivery], query, in_data=False)
 
@@ -352,7 +290,7 @@ class Requests:
         return Request("POST", f"{self._delivery(webhook_id, delivery_id)}/redeliver", models.Message)
 
     def list_tokens(self, *, page_no: int | None, per_page: int | None) -> Request[models.Page[models.Token]]:
-        query = _query(page_no=page_no, per_page=per_page)
+        query = query_values(page_no=page_no, per_page=per_page)
         return Request("GET", f"{self._account}/tokens", models.Page[models.Token], query, in_data=False)
 
     def create_token(

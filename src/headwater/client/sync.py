@@ -19,6 +19,7 @@ from headwater.client.models import (
     App,
     CreatedLivestream,
     CreatedToken,
+    DeletedParticipant,
     Delivery,
     DeliveryState,
     DeliveryWithAttempts,
@@ -34,7 +35,12 @@ from headwater.client.models import (
     NewKey,
     OrgAnalytics,
     Page,
+    Participant,
+    ParticipantToken,
+    ParticipantWithToken,
     Permission,
+    Preset,
+    PresetListItem,
     Recording,
     RecordingStatus,
     Session,
@@ -46,7 +52,8 @@ from headwater.client.models import (
     Viewing,
     Webhook,
 )
-from headwater.client.requests import PER_PAGE, Request, Requests, SortOrder, Time
+from headwater.client.request import Request
+from headwater.client.requests import PER_PAGE, Requests, SortOrder, Time
 
 T = TypeVar("T")
 
@@ -303,6 +310,73 @@ class Headwater:
     ) -> Page[Meeting]:
         """Fetch a page of the app's meetings, the newest first."""
         return self._send(self._requests.list_meetings(page_no=page_no, per_page=per_page, search=search))
+
+    def add_participant(
+        self,
+        meeting_id: str,
+        *,
+        custom_participant_id: str,
+        preset_name: str,
+        name: str | None = None,
+        picture: str | None = None,
+    ) -> ParticipantWithToken:
+        """Let somebody into a meeting; the same custom id is the same participant, with another token."""
+        body = {"custom_participant_id": custom_participant_id, "preset_name": preset_name}
+        request = self._requests.add_participant(meeting_id, {**body, "name": name, "picture": picture})
+        return self._send(request)
+
+    def list_participants(
+        self, meeting_id: str, *, page_no: int | None = None, per_page: int | None = None
+    ) -> Page[Participant]:
+        """Fetch a page of those who may come into a meeting, the oldest first."""
+        return self._send(self._requests.list_participants(meeting_id, page_no=page_no, per_page=per_page))
+
+    def get_participant(self, meeting_id: str, participant_id: str) -> Participant:
+        """Fetch a participant of a meeting."""
+        return self._send(self._requests.get_participant(meeting_id, participant_id))
+
+    def edit_participant(
+        self,
+        meeting_id: str,
+        participant_id: str,
+        *,
+        preset_name: str | UnsetType = UNSET,
+        name: str | UnsetType | None = UNSET,
+        picture: str | UnsetType | None = UNSET,
+    ) -> ParticipantWithToken:
+        """Change a participant; what is not given stays."""
+        request = self._requests.edit_participant(
+            meeting_id, participant_id, preset_name=preset_name, name=name, picture=picture
+        )
+        return self._send(request)
+
+    def delete_participant(self, meeting_id: str, participant_id: str) -> DeletedParticipant:
+        """Remove a participant: tokens end at once, and whoever is inside is sent away."""
+        return self._send(self._requests.delete_participant(meeting_id, participant_id))
+
+    def refresh_participant_token(self, meeting_id: str, participant_id: str) -> ParticipantToken:
+        """Give a participant a new token; those before it end."""
+        return self._send(self._requests.refresh_participant_token(meeting_id, participant_id))
+
+    def list_presets(self, *, page_no: int | None = None, per_page: int | None = None) -> Page[PresetListItem]:
+        """Fetch a page of the app's presets, the oldest first."""
+        return self._send(self._requests.list_presets(page_no=page_no, per_page=per_page))
+
+    def get_preset(self, preset_id: str) -> Preset:
+        """Fetch a preset with all that it says."""
+        return self._send(self._requests.get_preset(preset_id))
+
+    def create_preset(self, name: str, **settings: Any) -> Preset:
+        """Create a preset; `config`, `permissions` and `ui` as in the API, a viewer's where they are not given."""
+        return self._send(self._requests.create_preset({"name": name, **settings}))
+
+    def update_preset(self, preset_id: str, **settings: Any) -> Preset:
+        """Change a preset; what is not given stays."""
+        return self._send(self._requests.update_preset(preset_id, settings))
+
+    def delete_preset(self, preset_id: str) -> Preset:
+        """Delete a preset; Conflict where participants have it."""
+        return self._send(self._requests.delete_preset(preset_id))
 
     def create_webhook(self, *, name: str, url: str, events: Sequence[str], enabled: bool = True) -> Webhook:
         """Have events sent to a URL; `get_webhook_events` says which there are."""

@@ -11,7 +11,7 @@ import msgspec
 
 from headwater.client.credentials import Access
 from headwater.client.errors import ApiError, Unreachable, error_of
-from headwater.client.requests import Request
+from headwater.client.request import Request
 
 T = TypeVar("T")
 

@@ -71,6 +71,7 @@ BOUNDS: dict[str, Bound] = {
     "recordings.check_interval_s": (1, 86_400),
     "store.retry_max_s": (1, 86_400),
     "control.download_link_s": (60, 7 * 86_400),
+    "control.participant_token_s": (60, 365 * 86_400),
     "control.requests_per_s": (0.1, 1_000_000),
     "control.requests_burst": (1, 1_000_000),
     "control.failed_auth_per_s": (0.01, 1000),

@@ -33,10 +33,12 @@ from headwater.control.credentials import Credentials, first_start, node_id
 from headwater.control.dashboard.application import build_dashboard
 from headwater.control.dashboard.feed import Feed
 from headwater.control.database import POOL_SIZE, Database, DatabaseAway, open_database
+from headwater.control.doorkeeper import Doorkeeper
 from headwater.control.downloads import Links, download_key
 from headwater.control.files import Files
 from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
+from headwater.control.participant_tokens import TokenKey
 from headwater.control.repository import livestreams, recordings, sessions
 from headwater.control.repository.recordings import RecordingRow, RecordingStatus
 from headwater.control.repository.sessions import SessionRow
@@ -73,6 +75,7 @@ class ControlPlane:
     Attributes:
         stream_keys: Who may publish.
         playbacks: What may be played.
+        doorkeeper: Who may come into a meeting.
         links: What may be downloaded.
         to_store: Recordings that have ended are still to be carried to a store.
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
@@ -102,6 +105,8 @@ class ControlPlane:
         link_ms = round(settings.download_link_s * 1000)
         self.webhooks = Dispatcher(database, node, self._urls, webhooks, links=self.links, link_ms=link_ms)
         self.to_store = False
+        token_key = TokenKey(database)
+        self.doorkeeper = Doorkeeper(database, token_key)
         self._service = Service(
             database,
             self._urls,
@@ -111,6 +116,8 @@ class ControlPlane:
             links=self.links,
             link_ms=link_ms,
             webhooks=self.webhooks,
+            token_key=token_key,
+            token_ms=round(settings.participant_token_s * 1000),
         )
         self._retention = Retention(database, node, keeping, lambda: self._service.files, self._forget)
         authenticator = Authenticator(database, settings)
@@ -298,6 +305,7 @@ class ControlPlane:
     def _forget(self) -> None:
         self.stream_keys.forget()
         self.playbacks.forget()
+        self.doorkeeper.forget()
         self.webhooks.wake()
         self._feed.touch()
 

@@ -19,6 +19,7 @@ class ControlSettings:
         record: Whether sessions are recorded to disk.
         reconnect_window_s: How long a lost publisher may come back to the same session.
         download_link_s: How long a recording's download link holds.
+        participant_token_s: How long a participant's token lets its holder into a meeting; the API refreshes it.
         cors_origins: Web origins whose scripts may call the API; none by default: a token in a page is a leaked token.
         requests_per_s: Sustained API requests per second of one token; a dashboard that polls ten livestreams needs 10.
         requests_burst: Requests that one token may make at once, e.g. a script that walks all pages.
@@ -35,6 +36,7 @@ class ControlSettings:
     record: bool = True
     reconnect_window_s: float = 30.0
     download_link_s: float = 6 * 3600
+    participant_token_s: float = 7 * 86_400
     cors_origins: tuple[str, ...] = ()
     requests_per_s: float = 50.0
     requests_burst: int = 200

@@ -8,7 +8,10 @@
               │        ├─ analytics_days, analytics_returns, analytics_overnight, analytics_overnight_recordings
               │        ├─ webhooks ─┬─ webhook_deliveries ── webhook_attempts
               │        │            └─ webhook_lanes
-              │        └─ meetings ──── (livestreams.meeting_id)
+              │        ├─ presets ──── (participants.preset_id)
+              │        └─ meetings ─┬─ participants
+              │                     ├─ meeting_sessions ── meeting_peers
+              │                     └─ (livestreams.meeting_id)
               └─ tokens (optionally of one app)
 
 Times are wall-clock milliseconds since the Unix epoch: the same in SQLite and PostgreSQL, and free of time zones.
@@ -101,6 +104,101 @@ meetings = Table(
     _ms("updated_ms"),
     CheckConstraint("status IN ('ACTIVE', 'INACTIVE')", name="status"),
     Index("ix_meetings_app_id_created_ms", "app_id", "created_ms"),
+)
+
+# Named roles. What a preset does not say, its role does (`presets.ROLES`).
+presets = Table(
+    "presets",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("role", String(16), nullable=False),
+    # What was given beside it, in JSON: `config`, `permissions`, `ui` as the API takes them.
+    Column("settings", Text, nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    CheckConstraint("role IN ('host', 'participant', 'viewer')", name="role"),
+    Index("uq_presets_app_id_name", "app_id", "name", unique=True),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    Column("meeting_id", String(36), ForeignKey("meetings.id"), nullable=False),
+    Column("custom_participant_id", String(255), nullable=False),
+    # Null only of those who were deleted, once their preset is as well.
+    Column("preset_id", String(36), ForeignKey("presets.id", ondelete="SET NULL"), nullable=True, index=True),
+    # The name that the preset was asked for by, where that is not its own (`presets.ALIASES`).
+    Column("preset_alias", String(255), nullable=True),
+    Column("name", String(255), nullable=True),
+    Column("picture", Text, nullable=True),
+    # Which tokens are valid: those with this number.
+    Column("token_serial", Integer, nullable=False),
+    # Sessions of the past name their participants: rows stay.
+    _ms("deleted_ms", nullable=True),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    Index("ix_participants_meeting_id_created_ms_id", "meeting_id", "created_ms", "id"),
+    Index(
+        "uq_participants_custom",
+        "meeting_id",
+        "custom_participant_id",
+        unique=True,
+        sqlite_where=text("deleted_ms IS NULL"),
+        postgresql_where=text("deleted_ms IS NULL"),
+    ),
+)
+
+meeting_sessions = Table(
+    "meeting_sessions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("app_id", String(36), ForeignKey("apps.id"), nullable=False),
+    Column("meeting_id", String(36), ForeignKey("meetings.id"), nullable=False),
+    # The server that has the room; its own recovery closes it after a crash, nobody else's.
+    Column("node", String(64), nullable=False),
+    _ms("started_ms"),
+    _ms("ended_ms", nullable=True),
+    # Until when it is known to have been open: a crash ends it there.
+    _ms("known_ms"),
+    Column("end_reason", String(32), nullable=True),
+    # Added up from `meeting_peers`: who is inside, and how long those were who are not any more. Those inside have
+    # been there for `live * now - live_joined_ms` together, so that all sessions can be sorted by it.
+    Column("live", Integer, nullable=False),
+    Column("live_joined_ms", BigInteger, nullable=False),
+    Column("left_ms", BigInteger, nullable=False),
+    Column("most", Integer, nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
+    Index("ix_meeting_sessions_app_id_started_ms_id", "app_id", "started_ms", "id"),
+    Index("ix_meeting_sessions_meeting_id_started_ms", "meeting_id", "started_ms"),
+    Index(
+        "uq_meeting_sessions_open",
+        "meeting_id",
+        unique=True,
+        sqlite_where=text("ended_ms IS NULL"),
+        postgresql_where=text("ended_ms IS NULL"),
+    ),
+)
+
+# One stay of a participant in a session; as it was then, whatever became of the participant.
+meeting_peers = Table(
+    "meeting_peers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("session_id", String(36), ForeignKey("meeting_sessions.id"), nullable=False),
+    Column("participant_id", String(36), nullable=False),
+    Column("custom_participant_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("preset_name", String(255), nullable=False),
+    _ms("joined_ms"),
+    _ms("left_ms", nullable=True),
+    Column("leave_reason", String(32), nullable=True),
+    Index("ix_meeting_peers_session_id_joined_ms_id", "session_id", "joined_ms", "id"),
+    Index("ix_meeting_peers_participant_id", "participant_id"),
 )
 
 livestreams = Table(
@@ -401,4 +499,13 @@ webhook_key = Table(
     Column("private_pem", Text, nullable=False),
     _ms("created_ms"),
     CheckConstraint("id = 1", name="one"),
+)
+
+# What this database signs by, one row a use: all its servers know the same.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("secret", String(128), nullable=False),
+    _ms("created_ms"),
 )

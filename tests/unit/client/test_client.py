@@ -230,6 +230,7 @@ class TestTwins:
         from headwater.control.api.catalogue import OPERATIONS
 
         other_names = {"get_app", "get_meeting_livestream", "replace_meeting", "replace_webhook"}
+        other_names |= {"replace_participant", "replace_preset"}
         for operation in OPERATIONS:
             assert operation.name in other_names or hasattr(Headwater, operation.name), operation.name
 

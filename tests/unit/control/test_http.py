@@ -162,7 +162,8 @@ class _Ids(dict[str, str]):
 
 
 HOOK = {"name": "hook", "url": "https://9.9.9.9/hook", "events": ["livestreaming.statusUpdate"]}
-COLLECTIONS = ("/livestreams", "/meetings", "/webhooks", "/webhooks/all")
+COLLECTIONS = ("/livestreams", "/meetings", "/presets", "/webhooks", "/webhooks/all")
+SOMEBODY = {"custom_participant_id": "user-1", "preset_name": "host", "name": "ours"}
 
 
 class TestCrossing:
@@ -184,8 +185,12 @@ class TestCrossing:
         meeting = (await any_api.call("POST", "/meetings", json={"title": "ours"}))["data"]
         (token,) = (await any_api.http.get(any_api.account + "/tokens")).json()["data"]
         recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
+        participant = (await any_api.call("POST", f"/meetings/{meeting['id']}/participants", json=SOMEBODY))["data"]
+        preset = (await any_api.call("POST", "/presets", json={"name": "ours"}))["data"]
         account_id, app_id, secret = await _account_with_token(any_api)
         ids = {
+            "participant_id": participant["id"],
+            "preset_id": preset["id"],
             "livestream_id": created["id"],
             "session_id": broadcast.session_id,
             "meeting_id": meeting["id"],
@@ -197,7 +202,7 @@ class TestCrossing:
         before = (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"]
         ours, theirs = any_api.credentials, {"account_id": account_id, "app_id": app_id}
         for operation in OPERATIONS:
-            given = {**HOOK, "name": "x", "disabled": True, "action": "stop", "start": 0, "end": 1}
+            given = {**HOOK, **SOMEBODY, "name": "x", "disabled": True, "action": "stop", "start": 0, "end": 1}
             given["livestream_id"] = created["id"]
             body = {"json": given} if operation.body is not None else {}
             headers = {"Authorization": f"Bearer {secret}"}
@@ -233,6 +238,8 @@ class TestCrossing:
         broadcast = await any_api.broadcasts.publish(created["stream_key"])
         meeting = (await any_api.call("POST", "/meetings", json={}))["data"]
         recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
+        participant = (await any_api.call("POST", f"/meetings/{meeting['id']}/participants", json=SOMEBODY))["data"]
+        preset = (await any_api.call("POST", "/presets", json={"name": "ours"}))["data"]
         response = await any_api.http.post(any_api.account + "/apps", json={"name": "second"})
         second = f"{any_api.account}/{response.json()['data']['app']['id']}"
         ids = {
@@ -244,6 +251,8 @@ class TestCrossing:
             "recording_id": recording["id"],
             "webhook_id": hook["id"],
             "delivery_id": delivery["id"],
+            "participant_id": participant["id"],
+            "preset_id": preset["id"],
         }
         crossing = [
             operation
@@ -257,7 +266,7 @@ class TestCrossing:
             if (operation.method, path.removeprefix(second)) == ("GET", "/recordings"):
                 continue
             given = {"action": "stop", "livestream_id": created["id"], "start": 0, "end": 1}
-            given = HOOK if "/webhooks" in path else given
+            given = HOOK if "/webhooks" in path else {**SOMEBODY, **given}
             body = {"json": given} if operation.body is not None else {}
             refused(await any_api.http.request(operation.method, path, **body), 404)
         totals = (await any_api.http.get(second + "/analytics/livestreams/overall")).json()["data"]

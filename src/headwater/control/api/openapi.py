@@ -18,7 +18,7 @@ server's base URL and token. Send the API token as `Authorization: Bearer ...`. 
 Times in answers are ISO 8601 in UTC. Refusals carry `error` and `errors`, both with the HTTP status and a sentence.
 """
 
-TAGS = ("Livestreams", "Meetings", "Recordings", "Analytics", "Webhooks", "Apps", "Tokens")
+TAGS = ("Livestreams", "Meetings", "Presets", "Recordings", "Analytics", "Webhooks", "Apps", "Tokens")
 
 _PATH_PARAMETERS = {
     "account_id": "The account.",
@@ -27,6 +27,8 @@ _PATH_PARAMETERS = {
     "session_id": "The livestream session.",
     "recording_id": "The recording.",
     "meeting_id": "The meeting.",
+    "participant_id": "The participant.",
+    "preset_id": "The preset.",
     "webhook_id": "The webhook.",
     "delivery_id": "The delivery: an event for one webhook.",
     "token_id": "The API token (its id, not its secret).",

@@ -9,8 +9,10 @@ from headwater.control.database import Database
 from headwater.control.downloads import Links
 from headwater.control.files import Files, NoFiles
 from headwater.control.listener import EventWriter
+from headwater.control.participant_tokens import TokenKey
 from headwater.control.urls import Urls
 from headwater.control.webhooks.dispatcher import Dispatcher
+from headwater.rooms import NoRooms, Rooms
 
 SETTLE_S = 2.0
 """How long an answer waits for events that have just happened to be durable; then it shows what is."""
@@ -25,6 +27,8 @@ class Service:
         node: This server's name.
         webhooks: Who delivers events; to be woken when some were stored (`changed` does).
         links, link_ms: Download links, and how long they hold.
+        rooms: Who runs the open rooms of meetings.
+        token_key, token_ms: What participants' tokens are signed by, and how long they hold.
         changed: To be called after the change of a livestream, so that nobody is admitted by an old answer.
         tokens_changed: To be called after a token was revoked, likewise.
     """
@@ -40,6 +44,8 @@ class Service:
         links: Links,
         link_ms: int,
         webhooks: Dispatcher,
+        token_key: TokenKey,
+        token_ms: int,
     ) -> None:
         self.database = database
         self.urls = urls
@@ -52,6 +58,9 @@ class Service:
         self.node = node
         self.links = links
         self.link_ms = link_ms
+        self.rooms: Rooms = NoRooms()
+        self.token_key = token_key
+        self.token_ms = token_ms
 
     async def settled(self) -> None:
         """Events that have been emitted are in the database now, or it is too slow to wait for."""

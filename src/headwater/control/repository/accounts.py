@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.ids import new_account_id, new_uuid
+from headwater.control.repository import presets
 from headwater.control.repository.rows import columns_of, contains, one, page
 from headwater.control.tables import accounts, apps
 
@@ -34,10 +35,12 @@ async def create_account(conn: AsyncConnection, name: str, now_ms: int, *, accou
 async def create_app(
     conn: AsyncConnection, account_id: str, name: str, now_ms: int, *, app_id: str | None = None
 ) -> AppRow:
+    """Make an app, with the presets that every app begins with."""
     row = AppRow(app_id or new_uuid(), account_id, name, None, now_ms)
     await conn.execute(
         apps.insert().values(id=row.id, account_id=row.account_id, name=row.name, created_ms=row.created_ms)
     )
+    await presets.create_first(conn, row.id, now_ms)
     return row
 
 
@@ -45,6 +48,11 @@ async def get_app(conn: AsyncConnection, account_id: str, app_id: str) -> AppRow
     """An app of this account; another account's app does not exist for it."""
     query = select(*_APP).where(apps.c.id == app_id, apps.c.account_id == account_id)
     return one(AppRow, (await conn.execute(query)).one_or_none())
+
+
+async def lock_app(conn: AsyncConnection, app_id: str) -> None:
+    """Hold off others who lock the same app until this transaction ends."""
+    await conn.execute(select(apps.c.id).where(apps.c.id == app_id).with_for_update())
 
 
 async def update_app(conn: AsyncConnection, app_id: str, **values: Any) -> None:

@@ -83,6 +83,7 @@ async def _change(call: Call[NoQuery, MeetingBody], *, replace: bool) -> Answer[
         before = {} if replace else {"title": row.title, "status": row.status, **msgspec.json.decode(row.settings)}
         await meetings.update(conn, row.id, **_columns({**before, **values}), now_ms=call.now_ms)
         row = await _get(conn, call)
+    call.service.changed()
     return Answer(shown(call, row))
 
 
