@@ -43,7 +43,10 @@ _START_CODE = b"\0\0\0\1"
 class Depacketizer:
     """Packets in order (behind a `JitterBuffer`) in, access units out."""
 
-    __slots__ = ("_continuity", "_damaged", "_fragment", "_lost", "_nals", "_pps", "_record", "_size", "_sps", "_stamp")
+    __slots__ = (
+        "_continuity", "_damaged", "_fragment", "_has_sets", "_in_band", "_lost", "_nals", "_pps", "_record", "_size",
+        "_sps", "_stamp",
+    )  # fmt: skip
 
     def __init__(self, sprop_parameter_sets: str = "") -> None:
         """`sprop_parameter_sets` as the session description has it (RFC 6184, 8.1).
@@ -60,6 +63,7 @@ class Depacketizer:
         self._fragment: bytearray | None = None
         self._size = 0
         self._damaged = self._lost = False
+        self._in_band = self._has_sets = False  # key frames so far had parameter sets before them; this one has
         for nal in read_sprop(sprop_parameter_sets):
             self._keep(nal)
 
@@ -136,6 +140,7 @@ class Depacketizer:
         kind = nal[0] & 31
         if kind in (_SPS, _PPS):
             self._keep(nal)
+            self._has_sets = self._has_sets or kind == _SPS
             return
         if kind in (_DELIMITER, _FILLER):
             return
@@ -167,6 +172,7 @@ class Depacketizer:
             self._fragment = None
             self._lost = lost or damaged
             return ()
+        has_sets, self._has_sets = self._has_sets, False
         self._nals, self._size, self._damaged, self._lost, self._fragment = [], 0, False, damaged, None
         first = next((nal for nal in nals if 1 <= nal[0] & 31 <= _IDR), None)
         if first is None:  # only SEI
@@ -174,7 +180,11 @@ class Depacketizer:
             return ()
         # first_mb_in_slice is 0 in the first slice of a picture: one bit, set.
         damaged = damaged or len(first) < 2 or not first[1] & 0x80
-        key = first[0] & 31 == _IDR and self.record is not None
+        is_idr = first[0] & 31 == _IDR
+        if is_idr and lost and self._in_band and not has_sets:
+            damaged = True  # its parameter sets are lost, and may have been others
+        self._in_band = self._in_band or (is_idr and has_sets)
+        key = is_idr and self.record is not None
         payload = b"".join([part for nal in nals for part in (len(nal).to_bytes(4, "big"), nal)])
         self._lost = damaged
         return (Unit(self._stamp, key, not damaged, lost or damaged, payload),)

@@ -57,6 +57,12 @@ class TrackClock:
             self._stamps.newest = newest
             self.report = (ticks, wall_ms_of(report.ntp))
 
+    def restart(self) -> None:
+        """Another source follows on this track: its first packet sets the clock by its arrival."""
+        self._stamps = Unwrapper(32)
+        self._anchor_ticks = None
+        self.report = None
+
     def wall_at_zero(self) -> float | None:
         """The sender's wall time at 0 of this clock, uncorrected; None before its sender report."""
         if self.report is None:

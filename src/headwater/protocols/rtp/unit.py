@@ -12,7 +12,7 @@ class Unit:
     Attributes:
         timestamp: As it came, 0 to 2^32 - 1 in the clock rate; wraps around.
         key: Decoding can start here, and its parameter sets are known.
-        complete: Nothing of it is missing.
+        complete: Nothing of the picture or sound is missing; after a loss, what only describes it (SEI) may be.
         after_loss: Packets before it are missing, of it or of units that are gone: what it refers to may be gone too.
         payload: The coded bytes; see the depacketizer.
     """
