@@ -31,6 +31,7 @@ class HealthSample(msgspec.Struct, frozen=True, array_like=True):
         jumps: How often time stamps jumped.
         late_ms: How late media arrives, against the earliest of this publisher: what its upload holds back.
         rtt_ms: Round-trip time to the publisher; None where the system does not tell.
+        viewers: How many watched; None in samples of before this was kept.
     """
 
     at_ms: int
@@ -42,6 +43,7 @@ class HealthSample(msgspec.Struct, frozen=True, array_like=True):
     jumps: int
     late_ms: int
     rtt_ms: float | None = None
+    viewers: int | None = None
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -135,7 +137,8 @@ def _megabits(lately: Sequence[HealthSample]) -> str:
 
 
 def thin(samples: Sequence[HealthSample], most: int) -> list[HealthSample]:
-    """At most `most` samples in place of many: means of rates, the worst of delays, sums of counts.
+    """At most `most` samples in place of many: means of rates, the worst of delays, sums of counts, the
+    most viewers.
 
     Each stands at the end of the samples that it is made of.
     """
@@ -148,6 +151,7 @@ def thin(samples: Sequence[HealthSample], most: int) -> list[HealthSample]:
 def _merged(group: Sequence[HealthSample]) -> HealthSample:
     count = len(group)
     rtts = [sample.rtt_ms for sample in group if sample.rtt_ms is not None]
+    viewers = [sample.viewers for sample in group if sample.viewers is not None]
     return HealthSample(
         at_ms=group[-1].at_ms,
         video_bps=sum(sample.video_bps for sample in group) // count,
@@ -158,4 +162,5 @@ def _merged(group: Sequence[HealthSample]) -> HealthSample:
         jumps=sum(sample.jumps for sample in group),
         late_ms=max(sample.late_ms for sample in group),
         rtt_ms=max(rtts) if rtts else None,
+        viewers=max(viewers) if viewers else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,8 +62,14 @@ def test_what_is_over_is_not_said_any_more() -> None:
 def test_thinning_loses_no_trouble(count: int, most: int) -> None:
     samples = stream(count, dropped=1)
     if samples:
-        samples[count // 2] = replace(samples[count // 2], late_ms=9000)
+        samples[count // 2] = replace(samples[count // 2], late_ms=9000, viewers=7)
     thinned = thin(samples, most)
     assert len(thinned) <= most
     assert sum(sample.dropped for sample in thinned) == count
     assert not samples or (max(sample.late_ms for sample in thinned) == 9000 and thinned[-1].at_ms == samples[-1].at_ms)
+    assert max((sample.viewers or 0 for sample in thinned), default=0) == (7 if samples else 0)
+
+
+def test_samples_of_before_viewers_were_kept_are_read() -> None:
+    old = msgspec.msgpack.encode([1000, 1, 2, 30.0, 2000, 0, 0, 20, None])
+    assert msgspec.msgpack.decode(old, type=HealthSample).viewers is None

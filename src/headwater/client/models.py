@@ -152,6 +152,7 @@ class HealthSample(Struct, frozen=True):
     jumps: int
     late_ms: int
     rtt_ms: float | None
+    viewers: int | None = None
 
 
 class HealthWarning(Struct, frozen=True):

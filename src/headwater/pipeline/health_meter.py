@@ -26,7 +26,7 @@ class HealthMeter:
         self._earliest_ms = None
 
     def sample(
-        self, flows: Sequence[Flow], *, jumps: int, at_ms: int, arrived_ms: int, rtt_ms: float | None
+        self, flows: Sequence[Flow], *, jumps: int, at_ms: int, arrived_ms: int, rtt_ms: float | None, viewers: int
     ) -> HealthSample | None:
         """What came since the last sample; None for the first, and where nothing came.
 
@@ -54,6 +54,7 @@ class HealthMeter:
             jumps=jumped,
             late_ms=self._late(arrived_ms - max(flow.end_ms for flow in flows)),
             rtt_ms=None if rtt_ms is None else round(rtt_ms, 1),
+            viewers=viewers,
         )
 
     def _late(self, arrival_ms: float) -> int:

@@ -352,6 +352,7 @@ class LivestreamSession:
             at_ms=now_ms,
             arrived_ms=self._last_media_ms,
             rtt_ms=self.publication.round_trip_ms() if self.publication is not None else None,
+            viewers=self._program.viewers,
         )
         if sample is not None:
             self._samples.append(sample)

@@ -12,6 +12,7 @@ import pytest
 from headwater.control.dashboard import feed as feeds
 from headwater.control.dashboard.feed import NOTHING_LIVE, Feed, Listener
 from headwater.errors import LimitReached
+from headwater.health import HealthSample
 from tests.unit.control.support import Api
 from tests.unit.control.test_dashboard import browser, sign_in
 
@@ -70,6 +71,11 @@ async def test_what_is_live_comes_at_once_and_as_it_changes(api: Api) -> None:
     api.broadcasts.progress(made["id"], 12.34, 5.0)
     (session,) = (await reader.next("live"))["live"]
     assert (session["ingest_seconds"], session["viewer_seconds"]) == (12.3, 5.0)
+    assert (session["health"], session["warnings"]) == ([], [])
+    broadcast.health = tuple(HealthSample(1000 * k, 3_000_000, 9, 30.0, 8000, 0, 0, 5, 1.5, 3) for k in range(20))
+    (session,) = (await reader.next("live"))["live"]
+    assert session["health"] == [[1000 * k, 3_000_000, 9, 30.0, 8000, 0, 0, 5, 1.5, 3] for k in (18, 19)]
+    assert session["warnings"] == ["keyframes every 8 s: viewers start slowly; set 2 s in your encoder"]
     api.broadcasts.close(made["id"])
     assert await reader.next("live") == {"live": []}
 

@@ -244,7 +244,7 @@ async def test_health_is_answered_stored_and_live_in_one(any_api: Api) -> None:
     created = await any_api.create()
     broadcast = await any_api.broadcasts.publish(created["stream_key"])
     start = now_ms() // 1000 * 1000
-    samples = tuple(HealthSample(start + 1000 * k, 3_000_000, 1, 30.0, 8000, 0, 0, 5, 1.5) for k in range(20))
+    samples = tuple(HealthSample(start + 1000 * k, 3_000_000, 1, 30.0, 8000, 0, 0, 5, 1.5, 3) for k in range(20))
     path = f"/livestreams/sessions/{broadcast.session_id}/health"
     assert (await any_api.call("GET", path))["data"]["samples"] == []
     any_api.plane.listen(SessionHealth(created["id"], broadcast.session_id, samples[:10]))
@@ -254,6 +254,7 @@ async def test_health_is_answered_stored_and_live_in_one(any_api: Api) -> None:
     assert shown["session_id"] == broadcast.session_id and shown["encoder"] == "obs-output 30.1"
     assert len(shown["samples"]) == 20 and len({sample["at"] for sample in shown["samples"]}) == 20
     assert shown["samples"][3]["video_bps"] == 3_000_000 and shown["samples"][3]["rtt_ms"] == 1.5
+    assert shown["samples"][3]["viewers"] == 3
     assert [warning["code"] for warning in shown["warnings"]] == ["KEYFRAMES_FAR_APART"]
     window = f"?start_time={start // 1000 + 8}&end_time={start // 1000 + 12}"
     assert len((await any_api.call("GET", path + window))["data"]["samples"]) == 4

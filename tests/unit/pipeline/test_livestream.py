@@ -314,6 +314,7 @@ async def test_health_is_sampled_every_second_and_handed_on(world: World) -> Non
         assert sample.frame_rate == pytest.approx(30, abs=0.1) and sample.keyframe_interval_ms == 500
         assert sample.video_bps == pytest.approx(30 * 9 * 8, rel=0.01) and sample.audio_bps == 0
         assert (sample.dropped, sample.jumps, sample.late_ms, sample.rtt_ms) == (0, 0, 0, 20.0)
+        assert sample.viewers == 0
     (live,) = world.livestreams.live_all()
     assert live.health[: len(handed[0].samples)] == handed[0].samples and len(live.health) > 20
 

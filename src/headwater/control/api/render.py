@@ -150,6 +150,7 @@ def session_health(row: SessionRow, samples: list[health.HealthSample]) -> Sessi
                 jumps=sample.jumps,
                 late_ms=sample.late_ms,
                 rtt_ms=sample.rtt_ms,
+                viewers=sample.viewers,
             )
             for sample in health.thin(samples, HEALTH_SAMPLES)
         ],

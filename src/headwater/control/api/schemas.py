@@ -255,7 +255,10 @@ class NewKey(Struct):
 
 
 class HealthSample(Struct):
-    """One second of media, or some seconds where a long time was asked for: means of rates, the worst of delays."""
+    """One second of media, or some seconds where a long time was asked for: means of rates, the worst of delays.
+
+    `viewers` is null in samples of before it was kept.
+    """
 
     at: IsoTime
     video_bps: int
@@ -266,6 +269,7 @@ class HealthSample(Struct):
     jumps: int
     late_ms: int
     rtt_ms: float | None
+    viewers: int | None
 
 
 class HealthWarning(Struct):

@@ -1,6 +1,7 @@
 """What is live, told to open dashboards as it changes: server-sent events (HTML Living Standard, 9.2).
 
-    event: live       every session of the app that is open now; once a second while there is one
+    event: live       every session of the app that is open now, how its media arrives, and warnings in words; once a
+                      second while there is one
     event: changed    livestreams of which there is something new to load, by id; null: of anything
     event: attempted  webhooks of whose deliveries there is something new to load, by id
     : (a comment)     when nothing else was said for a while, so that proxies and browsers see that we are here
@@ -26,6 +27,7 @@ from headwater.control.repository import livestreams, sessions, webhooks
 from headwater.control.repository.sessions import Place
 from headwater.errors import LimitReached
 from headwater.events import Event, LiveSnapshot, SessionProgress
+from headwater.health import HealthSample, advise
 
 TICK_S = 1.0
 """As often as one looks: figures that change faster are not read by anybody."""
@@ -51,6 +53,9 @@ TOUCHED_LIMIT = 1000
 ATTEMPTED_LIMIT = 200
 """Webhooks of one tick; beyond it everybody loads everything anew, too."""
 
+SAMPLES = 2
+"""The last samples of a session's health, each of a second: one that a tick came too late for is in the next."""
+
 RETRY_MS = 2000
 """After which a browser comes back that has lost its connection."""
 
@@ -60,7 +65,7 @@ log = logging.getLogger("headwater.control")
 
 
 class Live(msgspec.Struct):
-    """An open session in a `live` message."""
+    """An open session in a `live` message; samples of its health are arrays, in the order of `HealthSample`."""
 
     livestream_id: str
     session_id: str
@@ -70,6 +75,8 @@ class Live(msgspec.Struct):
     viewers: int
     ingest_seconds: float
     viewer_seconds: float
+    health: Sequence[HealthSample]
+    warnings: list[str]
 
 
 class Listener:
@@ -267,6 +274,8 @@ def _live(snapshot: LiveSnapshot, place: Place) -> Live:
         viewers=snapshot.viewers,
         ingest_seconds=round(snapshot.ingest_seconds, 1),
         viewer_seconds=round(snapshot.viewer_seconds, 1),
+        health=snapshot.health[-SAMPLES:],
+        warnings=[entry.message for entry in advise(snapshot.health)],
     )
 
 
