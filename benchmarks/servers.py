@@ -53,7 +53,17 @@ def headwater(folder: Path, *, recording: bool = True, arguments: tuple[str, ...
     if not recording:
         environment["HEADWATER_LIVESTREAM_DISK"] = "false"
     command = [sys.executable, "-m", "headwater", "serve", "--data", str(folder / "data")]
-    command += ["--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--ready-file", str(ready_file), *arguments]
+    command += [
+        "--http",
+        "127.0.0.1:0",
+        "--rtmp",
+        "127.0.0.1:0",
+        "--webrtc",
+        "127.0.0.1:0",
+        "--ready-file",
+        str(ready_file),
+        *arguments,
+    ]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30

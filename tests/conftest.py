@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from tests.support import Server, running_server
 
 REAL_TIME = ("tests/e2e/", "tests/interop/")
+
+os.environ.setdefault("HEADWATER_WEBRTC", "127.0.0.1:0")
+"""Servers that tests start by their command take a free port: several run at one time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -81,6 +81,8 @@ def start_server(data: Path, *arguments: str, env: dict[str, str] | None = None,
         command += ["--http", "127.0.0.1:0"]
     if "--rtmp" not in arguments:
         command += ["--rtmp", "127.0.0.1:0"]
+    if "--webrtc" not in arguments:
+        command += ["--webrtc", "127.0.0.1:0"]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, *arguments], stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}

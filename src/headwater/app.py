@@ -58,6 +58,7 @@ from headwater.telemetry.telemetry import Telemetry
 from headwater.uploads import Uploads
 from headwater.web.downloads import download_routes
 from headwater.web.routes import routes
+from headwater.webrtc.server import WebRtcServer
 
 log = logging.getLogger("headwater")
 
@@ -172,6 +173,8 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             experience=settings.experience,
             reader=reader,
         )
+        webrtc = WebRtcServer(settings.webrtc)
+        drain.later("WebRTC", webrtc.stop)
         checkpoints = Checkpoints(origin, plane.listen)
         drain.later("how viewers fare", checkpoints.stop)
         maker = Maker(server.data, told(plane.listen, telemetry.listen))
@@ -223,6 +226,9 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
 
         livestreams.start()
         checkpoints.start()
+        if server.webrtc is not None:
+            starting = webrtc.start(server.webrtc.host, server.webrtc.port)
+            addresses = replace(addresses, webrtc=await bound("webrtc", starting))
         addresses = replace(addresses, http=await bound("http", http.start_http(server.http.host, server.http.port)))
         if server.https is not None:
             assert server.tls_cert is not None and server.tls_key is not None, "checked by the settings"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEMO_NAME = "Demo"
 ENDING = (signal.SIGINT, signal.SIGTERM)
-HTTP_PORT, RTMP_PORT = 8080, 1935
+HTTP_PORT, RTMP_PORT, WEBRTC_PORT = 8080, 1935, 8189
 LAVFI = "-f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine=r=48000"
 """A picture and a tone that ffmpeg makes itself: a line that needs no file."""
 
@@ -104,10 +104,12 @@ def _run(data: Path, host: str, as_json: bool, children: list[subprocess.Popen[b
     _refuse_second(data)
     log = _Log(data / "demo.log", data / "publisher.log")
     http, rtmp = _free_or(host, HTTP_PORT, as_json), _free_or(host, RTMP_PORT, as_json)
+    webrtc = _free_or(host, WEBRTC_PORT, as_json, socket.SOCK_DGRAM)
     _say(f"starting the server (its log: {log.server}) ...", as_json)
     ready_file = data / "ready.json"
     ready_file.unlink(missing_ok=True)
     serve = ["serve", "--data", str(data), "--http", f"{host}:{http}", "--rtmp", f"{host}:{rtmp}"]
+    serve += ["--webrtc", f"{host}:{webrtc}"]
     with _undisturbed():
         server = _start([*serve, "--ready-file", str(ready_file)], log.server, log.server)
         children.append(server)
@@ -179,11 +181,12 @@ def _place(headwater: Headwater) -> Place:
     return Place(demo.ingest_server + demo.stream_key, demo.player_url, demo.disabled)
 
 
-def _free_or(host: str, port: int, as_json: bool) -> int:
+def _free_or(host: str, port: int, as_json: bool, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """The port, or 0 (any free one) with a note where something else has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, kind) as probe:
+        if kind == socket.SOCK_STREAM:  # with UDP it would let two servers share the port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.strip("[]"), port))
         except OSError as error:

@@ -72,7 +72,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     server = settings.server
     yield _python()
     yield from _libraries()
-    for name in ("http", "https", "rtmp", "rtmps"):
+    for name in ("http", "https", "rtmp", "rtmps", "webrtc"):
         address = getattr(server, name)
         if address is not None:
             yield _port(name, address, server.data)
@@ -111,12 +111,14 @@ def _libraries() -> Iterator[Finding]:
 def _port(name: str, address: Address, data: Path) -> Finding:
     label = f"{name} {address}"
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        wanted = socket.SOCK_DGRAM if name == "webrtc" else socket.SOCK_STREAM
+        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=wanted)[0]
     except OSError as error:
         advice = f"set server.{name} to an address of this machine"
         return Finding(label, "problem", f"the host cannot be resolved: {error.strerror}", advice)
     with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if kind == socket.SOCK_STREAM:  # with UDP it would let two servers share the port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(where)
         except PermissionError:

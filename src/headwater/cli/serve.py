@@ -22,6 +22,9 @@ def serve(
     rtmp: Annotated[Text, typer.Option(metavar="HOST:PORT", help="Encoders, over RTMP.")] = None,
     https: Annotated[Text, typer.Option(metavar="HOST:PORT", help="The HTTP server over TLS, with HTTP/2.")] = None,
     rtmps: Annotated[Text, typer.Option(metavar="HOST:PORT", help="Encoders, over RTMPS.")] = None,
+    webrtc: Annotated[
+        Text, typer.Option(metavar="HOST:PORT", help="Media of meetings, WHIP and WHEP, over UDP.")
+    ] = None,
     metrics: Annotated[Text, typer.Option(metavar="HOST:PORT", help="Prometheus metrics, for the operator.")] = None,
     tls_cert: Annotated[Text, typer.Option(metavar="FILE", help="PEM: the certificate and its chain.")] = None,
     tls_key: Annotated[Text, typer.Option(metavar="FILE", help="PEM: the certificate's private key.")] = None,
@@ -49,7 +52,8 @@ def serve(
     from headwater.config.load import load, unknown_variables
 
     given = {
-        "data": data, "http": http, "rtmp": rtmp, "https": https, "rtmps": rtmps, "metrics": metrics,
+        "data": data, "http": http, "rtmp": rtmp, "https": https, "rtmps": rtmps, "webrtc": webrtc,
+        "metrics": metrics,
         "tls_cert": tls_cert, "tls_key": tls_key, "public_url": public_url, "public_rtmp_url": public_rtmp_url,
         "database_url": database_url, "ready_file": ready_file,
     }  # fmt: skip

@@ -17,7 +17,8 @@ def advice_when_taken(name: str, port: int | None = None) -> str:
         name: The listener's, as the option spells it: `http`.
         port: None: the sentence before has named it.
     """
-    which = f"ss -ltnp 'sport = :{port}'" if port is not None else "ss -ltnp says what"
+    protocol = "u" if name == "webrtc" else "t"
+    which = f"ss -l{protocol}np 'sport = :{port}'" if port is not None else f"ss -l{protocol}np says what"
     return f"stop what uses it ({which}), or choose another: --{name} HOST:PORT"
 
 

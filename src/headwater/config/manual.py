@@ -29,6 +29,7 @@ PURPOSES = {
     "control": "The API",
     "webhooks": "Delivery of webhooks",
     "ingest": "What an encoder may send",
+    "webrtc": "WebRTC: how it is reached, and what may be sent",
     "telemetry": "Metrics and readiness",
 }
 """Every section, in the order of the manual: what most operators look for comes first."""

@@ -10,6 +10,7 @@ from headwater.config.address import Address
 
 HTTP = Address("127.0.0.1", 8080)
 RTMP = Address("127.0.0.1", 1935)
+WEBRTC = Address("127.0.0.1", 8189)
 """Loopback: who opens a server to the network says so."""
 
 
@@ -24,6 +25,8 @@ class ServerSettings:
             low latency over HTTP/2 only. Empty: not served.
         rtmp: HOST:PORT for encoders over RTMP.
         rtmps: The same over TLS; needs tls_cert and tls_key. Empty: not served.
+        webrtc: HOST:PORT, over UDP, of all media of meetings, WHIP and WHEP; their HTTP is that of http and https.
+            Empty: not served.
         metrics: HOST:PORT for the operator alone, over HTTP: `/metrics` for Prometheus, `/healthz`, and `/readyz` with
             what is wrong in words. Whoever reaches it may read it. Empty: not served.
         tls_cert: PEM file: the certificate, then its chain.
@@ -43,6 +46,7 @@ class ServerSettings:
     https: Address | None = None
     rtmp: Address = RTMP
     rtmps: Address | None = None
+    webrtc: Address | None = WEBRTC
     metrics: Address | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -18,6 +18,7 @@ from headwater.pipeline.packager.settings import PackagerSettings
 from headwater.pipeline.recorder.writer import WriterSettings
 from headwater.pipeline.store import StoreSettings
 from headwater.telemetry.settings import TelemetrySettings
+from headwater.webrtc.settings import WebRtcSettings
 
 SHARED: dict[str, str] = {
     "control.data_dir": "server.data",
@@ -29,7 +30,7 @@ SHARED: dict[str, str] = {
 }
 """Keys of a stage that have no spelling of their own: they follow another key, so that nobody says a thing twice."""
 
-SECRET = frozenset({"server.database_url", "store.access_key_id", "store.secret_access_key"})
+SECRET = frozenset({"server.database_url", "store.access_key_id", "store.secret_access_key", "webrtc.turn_credential"})
 """Values that an error message must not repeat: a database URL holds a password."""
 
 
@@ -39,6 +40,7 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
+    webrtc: WebRtcSettings = field(default_factory=WebRtcSettings)
     livestream: LivestreamSettings = field(default_factory=LivestreamSettings)
     packager: PackagerSettings = field(default_factory=PackagerSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)

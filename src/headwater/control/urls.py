@@ -21,13 +21,15 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers listen, as (host, port); None: not at all. `metrics` is for the operator, and in no answer."""
+    """Where the servers listen, as (host, port); None: not at all. `metrics` is for the operator, and in no answer;
+    `webrtc` is UDP, and told in the answers to offers."""
 
     http: tuple[str, int] | None = None
     https: tuple[str, int] | None = None
     rtmp: tuple[str, int] | None = None
     rtmps: tuple[str, int] | None = None
     metrics: tuple[str, int] | None = None
+    webrtc: tuple[str, int] | None = None
 
 
 class Urls:

@@ -75,6 +75,9 @@ class Peer(Protocol):
     def close(self, reason: str) -> None:
         """Say goodbye (DTLS close_notify) and let everything go; the handler is not told. Idempotent."""
 
+    def end(self, reason: str) -> None:
+        """As `close`, but the handler is told: who is not the owner ends it so (DELETE of the resource). Idempotent."""
+
 
 class PeerHandler(Protocol):
     """The owner of a peer. Called on the event loop, for every packet: be quick, never block; an exception ends it."""
@@ -93,8 +96,8 @@ class PeerHandler(Protocol):
         """A compound RTCP packet, decrypted; unparsed: it may be garbage that an authenticated peer sent."""
 
     def closed(self, peer: Peer, reason: str) -> None:
-        """The peer is gone, by itself: it said goodbye, was not heard for `silence_timeout_s`, never connected, or the
-        server stops. Called once, and not after `Peer.close`; nothing else comes after it."""
+        """The peer is gone, and not by `Peer.close`: it said goodbye (DTLS, DELETE), was not heard for
+        `silence_timeout_s`, never connected, or the server stops. Called once; nothing else comes after it."""
 
 
 class Acceptor(Protocol):
@@ -108,6 +111,9 @@ class Acceptor(Protocol):
             NotServed: it asks for what the policy does not allow, or for what we do not do.
             LimitReached: `webrtc.max_peers` or `webrtc.max_connecting`.
         """
+
+    def peer(self, identifier: str) -> Peer | None:
+        """The open peer with this id."""
 
     def ice_server_links(self) -> Sequence[str]:
         """Values of `Link` headers that name the STUN and TURN servers of the settings (RFC 9725, 4.6)."""

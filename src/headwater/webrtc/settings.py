@@ -22,8 +22,8 @@ class WebRtcSettings:
         max_peers: Publishers and viewers at one time; a core forwards to some hundred.
         max_connecting: Of those, the ones whose handshake is not through: what strangers with a link can hold.
         connect_timeout_s: From the offer to media; a slow network takes 5 s.
-        silence_timeout_s: A peer of which nothing is heard is taken for gone. Browsers speak every 2.5 s at least,
-            other clients every 5 s (RFC 7675).
+        silence_timeout_s: A peer of which nothing is heard is taken for gone (checked every 0.5 s, so that it is
+            noticed within 10 s). Browsers speak every 2.5 s at least, other clients every 5 s (RFC 7675).
         max_offer_bytes: One offer; browsers send 2 to 9 KB.
         max_addresses: Remote addresses that one peer may speak from; a client tries each of its networks.
         max_ssrcs: RTP sources of one peer; a publisher has four (sound and picture, each with retransmissions).
@@ -39,7 +39,7 @@ class WebRtcSettings:
     max_peers: int = 1_000
     max_connecting: int = 200
     connect_timeout_s: float = 20.0
-    silence_timeout_s: float = 10.0
+    silence_timeout_s: float = 9.0
     max_offer_bytes: int = 64 * 1024
     max_addresses: int = 16
     max_ssrcs: int = 32

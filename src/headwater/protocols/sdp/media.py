@@ -49,7 +49,7 @@ class Section:
         mid: Its name, which does not change while the peer lives: use it as the key.
         direction: Ours: `recvonly` where a publisher sends to us, `sendonly` where we send to a viewer, `inactive`
             where the section was refused or nothing flows.
-        codec: None where nothing flows.
+        codec: None where the section was refused.
         ssrc: Of who sends: theirs from the offer (None until the first packet where the offer does not say), or ours.
         rtx_ssrc: The same for retransmissions; None where there are none.
         extensions: Agreed header extensions: URI to id, the same in both directions.

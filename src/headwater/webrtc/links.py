@@ -1,0 +1,37 @@
+"""STUN and TURN servers as `Link` headers (RFC 9725, 4.6; RFC 8288)."""
+
+from __future__ import annotations
+
+from headwater.errors import OperatorError
+from headwater.webrtc.settings import WebRtcSettings
+
+SCHEMES = ("stun:", "stuns:", "turn:", "turns:")
+"""RFC 7064 and RFC 7065."""
+
+
+def ice_server_links(settings: WebRtcSettings) -> list[str]:
+    """One value for each server of the settings; TURN's with user name and credential."""
+    links = [f'<{url}>; rel="ice-server"' for url in settings.stun_servers]
+    name, credential = _quoted(settings.turn_username or ""), _quoted(settings.turn_credential or "")
+    for url in settings.turn_servers:
+        link = f'<{url}>; rel="ice-server"; username="{name}"; credential="{credential}"; credential-type="password"'
+        links.append(link)
+    return links
+
+
+def check_servers(settings: WebRtcSettings) -> None:
+    """Look at the addresses of the settings' servers.
+
+    Raises:
+        OperatorError: one is no STUN or TURN URL, or a TURN server has no credential.
+    """
+    for key, schemes in (("stun_servers", SCHEMES[:2]), ("turn_servers", SCHEMES[2:])):
+        for url in getattr(settings, key):
+            if not url.startswith(schemes) or any(sign in url for sign in '<>" \r\n'):
+                raise OperatorError(f"webrtc.{key}: {url!r} must start with {' or '.join(schemes)}")
+    if settings.turn_servers and not (settings.turn_username and settings.turn_credential):
+        raise OperatorError("webrtc.turn_servers needs webrtc.turn_username and webrtc.turn_credential")
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in '"\\' else sign for sign in text if sign.isprintable())
