@@ -9,13 +9,13 @@
     PATCH  participants/{participant_id}    {"audio": false, "video": false}: mute somebody: who may
     DELETE participants/{participant_id}    send somebody away: who may
 
-Errors are JSON, `{"success": false, "error": {"code": 403, "message": "..."}}`; those of WHIP and WHEP are their own.
+Errors are JSON: `{"success": false, "error": {"code": "ERR_NOT_ALLOWED", "message": "..."}}`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args
 
 import msgspec
@@ -39,6 +39,9 @@ MAX_BODY_BYTES = 1024
 
 MAX_TOKEN_BYTES = 4096
 """Of a bearer token; ours have below 500."""
+
+RETRY_AFTER_S = 5
+"""Where a limit was reached."""
 
 MAX_ID_BYTES = 64
 """Of ids in paths; ours are UUIDs."""
@@ -137,11 +140,11 @@ class _Resources:
                 admission = await self._door.admit(request.path_params["meeting_id"], bearer_of(request))
                 return await handler(request, admission)
             except Refused as error:
-                return failure(error.status, error.message, dict(error.headers))
+                return failure(error.status, error.code, error.message, error.headers)
             except AdmissionRefused as error:
-                return failure(error.status, error.message)
+                return failure(error.status, error.code, error.message)
             except LimitReached as error:
-                return failure(503, str(error), {"Retry-After": "5"})
+                return failure(503, "ERR_LIMIT_REACHED", str(error), {"Retry-After": str(RETRY_AFTER_S)})
 
         return Route("/meet/{meeting_id}" + path, endpoint, methods=[method])
 
@@ -228,11 +231,11 @@ def success(data: Any, status: int = 200) -> Response:
     return _json({"success": True, "data": data}, status)
 
 
-def failure(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return _json({"success": False, "error": {"code": status, "message": message}}, status, headers)
+def failure(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _json({"success": False, "error": {"code": code, "message": message}}, status, headers)
 
 
-def _json(content: Any, status: int, headers: dict[str, str] | None = None) -> Response:
+def _json(content: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(content), status, {**PRIVATE, **(headers or {})}, media_type="application/json")
 
 

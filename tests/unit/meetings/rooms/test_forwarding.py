@@ -32,8 +32,8 @@ class Receiver:
         self.packets: list[Packet] = []
         self.track = Downstream(payload_type=98, ssrc=77, clock_rate=90_000, first=first, send=self.take)
 
-    def take(self, data: bytearray) -> bool:
-        self.packets.append(parse(bytes(data)))
+    def take(self, data: bytes) -> bool:
+        self.packets.append(parse(data))
         return True
 
     @property
@@ -168,7 +168,7 @@ class TestRetransmission:
             track.push(packet(number, number), 1.0, ntp)
         again = receiver.track.missed(103, 1.1)
         assert again is not None
-        assert parse(bytes(again)) == receiver.packets[3]
+        assert parse(again) == receiver.packets[3]
 
     def test_what_was_sent_before_a_pause_can_still_be_had(self) -> None:
         receiver = Receiver()
@@ -180,7 +180,7 @@ class TestRetransmission:
         track.push(packet(3, 3), 1.0, ntp)
         for index in (0, 1):
             again = receiver.track.missed(100 + index, 1.1)
-            assert again is not None and parse(bytes(again)) == receiver.packets[index]
+            assert again is not None and parse(again) == receiver.packets[index]
 
     def test_what_is_old_unknown_or_was_just_sent_again_does_not(self) -> None:
         receiver = Receiver()
@@ -212,11 +212,11 @@ class TestRetransmission:
 class TestHistory:
     def test_a_later_packet_takes_the_place_of_an_old_one(self) -> None:
         history = History(4)
-        assert all(history.put(number, bytearray([number]), 0.0) for number in range(6))
+        assert all(history.put(number, (0x80, 0, number, b""), 0.0) for number in range(6))
         assert history.get(1, 0.0) is None
-        assert history.get(5, 0.0) == bytearray([5])
-        assert not history.put(1, bytearray(), 0.0)
-        assert not history.put(-3, bytearray(), 0.0)
+        assert history.get(5, 0.0) == (0x80, 0, 5, b"")
+        assert not history.put(1, (0x80, 0, 1, b""), 0.0)
+        assert not history.put(-3, (0x80, 0, 3, b""), 0.0)
 
 
 class TestGaps:

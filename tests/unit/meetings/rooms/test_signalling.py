@@ -91,7 +91,7 @@ class TestDoor:
     async def test_a_token_is_wanted_and_has_to_be_good(self, site: Site) -> None:
         status, answer = await site.call("DELETE", "me", None)
         assert status == 401
-        assert answer["success"] is False and answer["error"]["code"] == 401
+        assert answer["success"] is False and answer["error"]["code"] == "ERR_TOKEN_MISSING"
         assert (await site.call("DELETE", "me", "expired"))[1]["error"]["message"] == "the token has expired"
         assert (await site.call("DELETE", "me", "x" * 5000))[0] == 401
         assert (await site.call("GET", "http://test/meet/other/events"))[0] == 403

@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-from headwater.meetings.rooms.forwarding.history import History
+from headwater.meetings.rooms.forwarding.history import History, Kept
 from headwater.protocols.rtp.rtcp import SenderReport
 
 STRETCHES = 8
@@ -25,9 +25,9 @@ RESENT_PER_S = 400
 RESEND_WAIT_S = 0.01
 """A packet is not sent again sooner: two NACKs that cross it ask for the same."""
 
-_FIELDS = struct.Struct(">BHII")
+_HEADER = struct.Struct(">BBHII")
 
-Send = Callable[[bytearray], bool]
+Send = Callable[[bytes], bool]
 
 
 class Downstream:
@@ -102,27 +102,24 @@ class Downstream:
                 elapsed = round((now - self._last_sent_s) * self.clock_rate)
                 self._time_shift = (self._last_timestamp + max(1, elapsed) - timestamp) & 0xFFFFFFFF
 
-    def forward(self, number: int, marker: int, timestamp: int, packet: bytearray, now: float) -> None:
+    def forward(self, number: int, packet: Kept, now: float) -> None:
         """Send a packet on. Hot: one copy.
 
         Args:
             number: The publisher's sequence number, unwrapped.
-            marker: 128 or 0.
-            packet: With a header of 12 bytes; its fields are written over in the copy.
         """
         if number < self._from:
             return
+        first, marker, timestamp, payload = packet
         mine = number + self._shift
         ours = (timestamp + self._time_shift) & 0xFFFFFFFF
-        out = bytearray(packet)
-        _FIELDS.pack_into(out, 1, marker | self._payload_type, mine & 0xFFFF, ours, self._ssrc)
         if mine > self._highest:
             self._highest, self._last_timestamp, self._last_sent_s = mine, ours, now
-        if self._send(out):
+        if self._send(_HEADER.pack(first, marker | self._payload_type, mine & 0xFFFF, ours, self._ssrc) + payload):
             self._packets += 1
-            self._octets += len(out) - 12
+            self._octets += len(payload)
 
-    def missed(self, sequence: int, now: float) -> bytearray | None:
+    def missed(self, sequence: int, now: float) -> bytes | None:
         """The packet that a receiver asks for again, as it was sent; None where it is gone, or was just sent again."""
         mine = self._highest - ((self._highest - sequence) & 0xFFFF)
         stretch = next((each for each in reversed(self._stretches) if each[0] <= mine), None)
@@ -133,12 +130,10 @@ class Downstream:
         packet = self._history.get(mine - stretch[1], now)
         if packet is None:
             return None
-        marker, timestamp = packet[1] & 0x80, int.from_bytes(packet[4:8], "big")
-        out = bytearray(packet)
-        ours = (timestamp + self._time_shift) & 0xFFFFFFFF
-        _FIELDS.pack_into(out, 1, marker | self._payload_type, mine & 0xFFFF, ours, self._ssrc)
         self._resent[mine] = now
-        return out
+        first, marker, timestamp, payload = packet
+        ours = (timestamp + self._time_shift) & 0xFFFFFFFF
+        return _HEADER.pack(first, marker | self._payload_type, mine & 0xFFFF, ours, self._ssrc) + payload
 
     def _may_resend(self, mine: int, now: float) -> bool:
         """Within the allowance, and not twice for the same wish."""

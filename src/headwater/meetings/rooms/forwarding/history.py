@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
+Kept: TypeAlias = tuple[int, int, int, bytes]
+"""A packet without what is written anew for each receiver: first byte, marker (128 or 0), timestamp, payload."""
+
 VIDEO_PACKETS = 512
 """Kept of a video track: 3 s at 1.5 Mbit/s, 1 s at 5 Mbit/s, at most 1 MB. A picture that comes later helps nobody."""
 
@@ -23,9 +28,9 @@ class History:
         self._mask = size - 1
         self._numbers = [-1] * size
         self._ages = [0.0] * size
-        self._packets: list[bytearray | None] = [None] * size
+        self._packets: list[Kept | None] = [None] * size
 
-    def put(self, number: int, packet: bytearray, now: float) -> bool:
+    def put(self, number: int, packet: Kept, now: float) -> bool:
         """Keep a packet. False: it is here already, or too old to be kept. Hot."""
         slot = number & self._mask
         if number <= self._numbers[slot]:
@@ -35,7 +40,7 @@ class History:
         self._packets[slot] = packet
         return True
 
-    def get(self, number: int, now: float) -> bytearray | None:
+    def get(self, number: int, now: float) -> Kept | None:
         """The packet of this number; None where it is not here any more, or never was."""
         slot = number & self._mask
         if number < 0 or self._numbers[slot] != number or now - self._ages[slot] > MAX_AGE_S:

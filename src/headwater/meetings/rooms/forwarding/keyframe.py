@@ -7,7 +7,7 @@ from collections.abc import Callable
 _IDR, _SPS, _STAP_A, _FU_A = 5, 7, 24, 28
 
 
-def starts_h264(payload: bytes | bytearray | memoryview) -> bool:
+def starts_h264(payload: bytes) -> bool:
     """Whether an H.264 payload (RFC 6184, 5.2) begins a key frame: its SPS, or the first slice of an IDR picture."""
     if not payload:
         return False
@@ -20,7 +20,7 @@ def starts_h264(payload: bytes | bytearray | memoryview) -> bool:
     return kind == _SPS or (kind == _IDR and len(payload) > 1 and payload[1] > 127)
 
 
-def _in_aggregate(payload: bytes | bytearray | memoryview) -> bool:
+def _in_aggregate(payload: bytes) -> bool:
     at, end = 1, len(payload)
     while at + 2 < end:
         kind = payload[at + 2] & 31
@@ -30,7 +30,7 @@ def _in_aggregate(payload: bytes | bytearray | memoryview) -> bool:
     return False
 
 
-def starts_vp8(payload: bytes | bytearray | memoryview) -> bool:
+def starts_vp8(payload: bytes) -> bool:
     """Whether a VP8 payload (RFC 7741, 4.2) begins a key frame: the first packet of partition 0, and its P bit is 0."""
     if not payload or payload[0] & 0x17 != 0x10:
         return False
@@ -46,5 +46,5 @@ def starts_vp8(payload: bytes | bytearray | memoryview) -> bool:
     return at < len(payload) and payload[at] & 1 == 0
 
 
-STARTS: dict[str, Callable[[bytes | bytearray | memoryview], bool]] = {"H264": starts_h264, "VP8": starts_vp8}
+STARTS: dict[str, Callable[[bytes], bool]] = {"H264": starts_h264, "VP8": starts_vp8}
 """By codec; of others every packet can be started at."""

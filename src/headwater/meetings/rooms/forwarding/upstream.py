@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from headwater.meetings.rooms.forwarding.downstream import Downstream
 from headwater.meetings.rooms.forwarding.gaps import Gaps
-from headwater.meetings.rooms.forwarding.history import AUDIO_PACKETS, VIDEO_PACKETS, History
+from headwater.meetings.rooms.forwarding.history import AUDIO_PACKETS, VIDEO_PACKETS, History, Kept
 from headwater.meetings.rooms.forwarding.keyframe import STARTS
 from headwater.meetings.rooms.forwarding.reception import Reception
 from headwater.meetings.rooms.forwarding.timebase import Clock, Timebase
@@ -97,28 +97,27 @@ class Upstream:
                 self._begin()
             self.ssrc = ssrc
         number = self._numbers.unwrap(sequence)
-        marker = second & 0x80
-        _FIELDS.pack_into(bare, 1, marker, sequence, timestamp, ssrc)
-        if not self.history.put(number, bare, now):
+        kept = (bare[0], second & 0x80, timestamp, bytes(bare[HEADER_BYTES:]))
+        if not self.history.put(number, kept, now):
             return False
         self.reception.arrived(number, timestamp, len(packet), now)
         if self.timebase.unknown:
             self.timebase.arrived(timestamp, ntp())
         gap = self.gaps.arrived(number, now)
         if not self.paused:
-            self._send_on(number, marker, timestamp, bare, now)
+            self._send_on(number, kept, now)
         return gap
 
-    def _send_on(self, number: int, marker: int, timestamp: int, bare: bytearray, now: float) -> None:
+    def _send_on(self, number: int, packet: Kept, now: float) -> None:
         starts: bool | None = None
         for downstream in self.downstreams:
             if downstream.waiting:
                 if starts is None:
-                    starts = self._starts is None or self._starts(memoryview(bare)[HEADER_BYTES:])
+                    starts = self._starts is None or self._starts(packet[3])
                 if not starts:
                     continue
-                downstream.start(number, timestamp, now)
-            downstream.forward(number, marker, timestamp, bare, now)
+                downstream.start(number, packet[2], now)
+            downstream.forward(number, packet, now)
 
     def reported(self, report: SenderReport, now: float, ntp: int) -> None:
         """The publisher's clock."""
