@@ -29,8 +29,8 @@ from headwater.meetings.rooms.open_room import OpenRoom
 from headwater.meetings.rooms.room import Participant, SourceName
 from headwater.meetings.rooms.rooms import OpenRooms
 from headwater.rooms import Admission, AdmissionRefused, Doorkeeper, Livestreams
-from headwater.webrtc.peer import Peer
-from headwater.webrtc.resources import Refused
+from headwater.webrtc.peer import Acceptor, Peer
+from headwater.webrtc.resources import Refused, bearer_of, endpoint_routes
 
 log = logging.getLogger(__name__)
 
@@ -206,12 +206,6 @@ def allow(allowed: bool, admission: Admission) -> None:
         raise Refused(403, "ERR_NOT_ALLOWED", f"the role {admission.preset} may not do that")
 
 
-def bearer_of(request: Request) -> str | None:
-    """The token of the Authorization header (RFC 6750, 2.1)."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
-
-
 async def read_switches(request: Request) -> Switches:
     """Raises Refused 400 or 413."""
     body = bytearray()
@@ -237,6 +231,19 @@ def failure(status: int, code: str, message: str, headers: Mapping[str, str] | N
 
 def _json(content: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(content), status, {**PRIVATE, **(headers or {})}, media_type="application/json")
+
+
+def room_routes(rooms: OpenRooms, webrtc: Acceptor, door: Door, livestreams: Livestreams) -> list[BaseRoute]:
+    """All routes of rooms, at the root of the server."""
+    publish, receive = PublishEndpoint(rooms, door), ReceiveEndpoint(rooms, door)
+    whip, whep = "/meet/{meeting_id}/whip", "/meet/{meeting_id}/whep"
+    return [
+        *endpoint_routes(whip, publish, webrtc, resource_path=whip + "/{resource}"),
+        *endpoint_routes(
+            whep + "/{participant_id}/{source}", receive, webrtc, resource_path=whep + "/{resource}"
+        ),
+        *resource_routes(rooms, door, livestreams),
+    ]
 
 
 def resource_routes(rooms: OpenRooms, door: Door, livestreams: Livestreams) -> list[BaseRoute]:
