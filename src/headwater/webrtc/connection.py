@@ -27,7 +27,7 @@ from headwater.protocols.sdp.offer import Offer
 from headwater.webrtc import feedback, rtx, srtp
 from headwater.webrtc.dtls import Dtls, Identity
 from headwater.webrtc.media import Section
-from headwater.webrtc.peer import PeerHandler, State
+from headwater.webrtc.peer import GOODBYE, PeerHandler, State
 from headwater.webrtc.settings import WebRtcSettings
 from headwater.webrtc.sources import Sources
 
@@ -255,7 +255,7 @@ class Connection:
             return
         self._flush(address)
         if dtls.closed:
-            self.end("it said goodbye")
+            self.end(GOODBYE)
         elif not through and dtls.keys is not None:
             self._connected(dtls)
 

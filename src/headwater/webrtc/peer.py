@@ -10,6 +10,11 @@ from typing import Literal, Protocol, TypeAlias
 
 from headwater.webrtc.media import Policy, Section
 
+GOODBYE = "it said goodbye"
+DELETED = "its resource was deleted"
+NOT_HEARD = "it was not heard"
+"""How reasons of `PeerHandler.closed` begin where its owner wants to know who ended it; others are for people."""
+
 State: TypeAlias = Literal["new", "connected", "closed"]
 
 

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from headwater.errors import HeadwaterError, LimitReached
 from headwater.protocols.sdp.errors import NotServed, SdpError
 from headwater.protocols.sdp.fragment import MAX_FRAGMENT_BYTES
-from headwater.webrtc.peer import Acceptor, Peer
+from headwater.webrtc.peer import DELETED, Acceptor, Peer
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -142,7 +142,7 @@ class _Resources:
                 404, "ERR_NO_SUCH_RESOURCE", "there is no such resource: it was deleted, or the connection ended"
             )
         if request.method == "DELETE":
-            peer.end("its resource was deleted")
+            peer.end(DELETED)
             return Response(status_code=200, headers=_CORS)
         return await _in_words(lambda: self._patch(request, peer))
 

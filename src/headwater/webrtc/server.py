@@ -27,7 +27,7 @@ from headwater.webrtc.connection import Connection, RemoteAddress
 from headwater.webrtc.dtls import Identity
 from headwater.webrtc.links import check_servers, ice_server_links
 from headwater.webrtc.media import Policy
-from headwater.webrtc.peer import PeerHandler
+from headwater.webrtc.peer import NOT_HEARD, PeerHandler
 from headwater.webrtc.settings import WebRtcSettings
 
 log = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class WebRtcServer:
             if peer.state == "new" and now - peer.opened_at >= self.settings.connect_timeout_s:
                 peer.end(_why_not_connected(peer, self.settings.connect_timeout_s))
             elif peer.state == "connected" and now - peer.heard_at >= self.settings.silence_timeout_s:
-                peer.end(f"it was not heard for {now - peer.heard_at:.0f} s")
+                peer.end(f"{NOT_HEARD} for {now - peer.heard_at:.0f} s")
 
     def _readable(self) -> None:
         """Take what has come, up to `READS_AT_ONCE`; what is left calls again at once."""

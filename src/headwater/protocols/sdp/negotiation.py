@@ -91,8 +91,6 @@ def _one(
     track = next((each for each in outgoing if each.kind == kind), None)
     if offered.direction in ("recvonly", "sendrecv") and track is not None:
         section = _send(offered, track, new_ssrc)
-        if section is None and track.optional:
-            return refused
         if section is None:
             raise NotServed(_no_codec(offered, [track.codec], receiving=False))
         outgoing.remove(track)
