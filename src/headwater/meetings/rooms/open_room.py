@@ -244,16 +244,6 @@ class OpenRoom:
             self.room.leave(participant, "LOST", now)
         self.sync()
 
-    def deleted(self, peer: Peer) -> None:
-        """A participant has deleted the resource of a peer."""
-        for media in list(self._media.values()):
-            for publication, stream in list(media.publishes.items()):
-                if publication.peer is peer:
-                    stream.stop(publication)
-            for subscription, stream in list(media.receives.items()):
-                if subscription.peer is peer:
-                    stream.unsubscribe(subscription)
-
     def heard(self, participant: Participant, level_db: int, now: float) -> None:
         self.room.heard(participant, level_db, now)
 

@@ -239,9 +239,7 @@ def room_routes(rooms: OpenRooms, webrtc: Acceptor, door: Door, livestreams: Liv
     whip, whep = "/meet/{meeting_id}/whip", "/meet/{meeting_id}/whep"
     return [
         *endpoint_routes(whip, publish, webrtc, resource_path=whip + "/{resource}"),
-        *endpoint_routes(
-            whep + "/{participant_id}/{source}", receive, webrtc, resource_path=whep + "/{resource}"
-        ),
+        *endpoint_routes(whep + "/{participant_id}/{source}", receive, webrtc, resource_path=whep + "/{resource}"),
         *resource_routes(rooms, door, livestreams),
     ]
 

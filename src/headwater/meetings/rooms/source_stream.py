@@ -16,9 +16,10 @@ from headwater.meetings.rooms.room import Participant, SourceName
 from headwater.meetings.rooms.settings import RoomSettings
 from headwater.meetings.rooms.subscription import Subscription
 from headwater.webrtc.media import Codec, Kind, Outgoing, Policy
+from headwater.webrtc.peer import DELETED, GOODBYE, NOT_HEARD
 
 Ending: TypeAlias = Literal["wanted", "ours", "lost"]
-"""Who ended a connection: its participant, by DELETE; this server; or nobody: it was not heard any more."""
+"""Who ended a connection: its participant, who said so; this server; or nobody: it was not heard any more."""
 
 PacketTap = Callable[[Kind, Codec, bytes], None]
 CompoundTap = Callable[[bytes], None]
@@ -46,6 +47,13 @@ class StreamOwner(Protocol):
 
     def heard(self, participant: Participant, level_db: int, now: float) -> None:
         """A level of sound. Hot."""
+
+
+def ending(reason: str) -> Ending:
+    """Who ended a connection, from what its peer says of it."""
+    if reason in (GOODBYE, DELETED):
+        return "wanted"
+    return "lost" if reason.startswith(NOT_HEARD) else "ours"
 
 
 class SourceStream:
@@ -108,7 +116,7 @@ class SourceStream:
         if publication is self.publication:
             self.publication = None
             self.idle_since_s = self._clock.monotonic()
-        self._owner.unpublished(self, publication, "lost")
+        self._owner.unpublished(self, publication, ending(reason))
 
     def heard(self, level_db: int, now: float) -> None:
         if self.source == "camera":
@@ -141,7 +149,7 @@ class SourceStream:
 
     def left(self, subscription: Subscription, reason: str) -> None:
         self.drop(subscription)
-        self._owner.unsubscribed(subscription, "lost")
+        self._owner.unsubscribed(subscription, ending(reason))
 
     def drop(self, subscription: Subscription) -> None:
         """Send it nothing any more."""
@@ -157,18 +165,6 @@ class SourceStream:
             self.publication.keyframe()
 
     # -- its owner's
-
-    def stop(self, publication: Publication) -> None:
-        """The publisher has deleted its resource; receivers keep their place for a while."""
-        if publication is self.publication:
-            self.publication = None
-            self.idle_since_s = self._clock.monotonic()
-        self._owner.unpublished(self, publication, "wanted")
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """The receiver has deleted its resource."""
-        self.drop(subscription)
-        self._owner.unsubscribed(subscription, "wanted")
 
     def dismiss(self, reason: str) -> None:
         """End every receiver's connection."""

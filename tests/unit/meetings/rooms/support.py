@@ -11,7 +11,7 @@ from headwater.meetings.rooms.moment import Moment
 from headwater.protocols.rtp.packet import ONE_BYTE, Packet, build, parse
 from headwater.rooms import Admission, Permissions
 from headwater.webrtc.media import AUDIO_LEVEL, Codec, NotServed, Policy, Section
-from headwater.webrtc.peer import PeerHandler, State
+from headwater.webrtc.peer import DELETED, NOT_HEARD, PeerHandler, State
 
 NTP_AT_0 = 0x1_0000_0000 * 3_900_000_000
 
@@ -86,9 +86,11 @@ class FakePeer:
         self.state = "connected"
         self.handler.connected(self)
 
-    def vanish(self, reason: str = "not heard") -> None:
-        self.state = "closed"
-        self.handler.closed(self, reason)
+    def vanish(self) -> None:
+        self.end(f"{NOT_HEARD} for 9 s")
+
+    def delete(self) -> None:
+        self.end(DELETED)
 
     def receive(self, kind: str, data: bytes) -> None:
         section = next(each for each in self.sections if each.kind == kind)
@@ -118,6 +120,10 @@ class FakePeer:
         self.state = "closed"
         self.closed_for = reason
 
+    def end(self, reason: str) -> None:
+        self.state = "closed"
+        self.handler.closed(self, reason)
+
 
 @dataclass
 class FakeAcceptor:
@@ -141,6 +147,9 @@ class FakeAcceptor:
             raise NotServed("the offer has nothing that is served")
         self.peers.append(FakePeer(f"{number:032x}", sections, handler))
         return self.peers[-1]
+
+    def peer(self, identifier: str) -> FakePeer | None:
+        return next((each for each in self.peers if each.id == identifier and each.state != "closed"), None)
 
     def ice_server_links(self) -> Sequence[str]:
         return ()

@@ -167,7 +167,7 @@ class TestRestarts:
         anna = meeting.publish("anna")
         page = meeting.open.listen(admission("anna"), lambda: None)
         bert = meeting.receive("bert", "anna")
-        meeting.open.deleted(anna)
+        anna.delete()
         assert meeting.state("bert")["participants"][0]["sources"] == {}  # type: ignore[index]
         meeting.pass_time(5)
         assert bert.closed_for is None
@@ -180,7 +180,7 @@ class TestLeaving:
     def test_who_deletes_their_only_stream_leaves(self) -> None:
         meeting = Meeting()
         anna = meeting.publish("anna")
-        meeting.open.deleted(anna)
+        anna.delete()
         assert meeting.left == [("anna", "LEFT")]
 
     def test_who_is_not_heard_any_more_is_gone_at_once_even_with_a_page_that_seems_open(self) -> None:
@@ -190,6 +190,15 @@ class TestLeaving:
         anna.vanish()
         assert meeting.left == [("anna", "LOST")]
         assert page.goodbye == "LOST"
+
+    def test_who_never_got_through_or_was_ended_by_us_has_time_to_try_again(self) -> None:
+        meeting = Meeting()
+        anna = meeting.publish("anna")
+        anna.end("it did not connect within 20 s")
+        meeting.pass_time(4)
+        assert meeting.left == []
+        meeting.pass_time(2)
+        assert meeting.left == [("anna", "LOST")]
 
     def test_who_leaves_takes_everything_along(self) -> None:
         meeting = Meeting()
