@@ -42,6 +42,7 @@ from headwater.errors import HeadwaterError, OperatorError
 from headwater.events import Event, Listener
 from headwater.logs import configure_logging
 from headwater.pipeline.ingest import RtmpIngest
+from headwater.pipeline.levels import Levels
 from headwater.pipeline.livestream import Grant, Livestreams, Storage
 from headwater.pipeline.maker import Maker
 from headwater.pipeline.origin import HttpServer, Origin
@@ -221,10 +222,14 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         ingest = RtmpIngest(livestreams, settings.ingest)
         drain.later("ingest", ingest.stop)
         drain.later("the open sessions", livestreams.close)
+        levels = Levels(thumbnails.levels, livestreams.open_sessions)
+        drain.later("the sound's levels", levels.stop)
         drain.later("readiness", telemetry.draining)
         telemetry.watch(Sources(livestreams, ingest, http, origin, writer, plane, server.data))
 
         livestreams.start()
+        if settings.livestream.audio_level:
+            levels.start()
         checkpoints.start()
         if server.webrtc is not None:
             starting = webrtc.start(server.webrtc.host, server.webrtc.port)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import log10
 from statistics import median
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 ADVICE_SAMPLES = 30
 """Samples that advice looks back on: long enough to be no hiccup, short enough to see that a change helped."""
 
+LOUDNESS_SAMPLES = 20
+"""Measured samples without which nothing is said of loudness: speakers pause."""
 
 TIMESTAMPS_JUMP = "TIMESTAMPS_JUMP"
 
@@ -32,6 +35,7 @@ class HealthSample(msgspec.Struct, frozen=True, array_like=True):
         late_ms: How late media arrives, against the earliest of this publisher: what its upload holds back.
         rtt_ms: Round-trip time to the publisher; None where the system does not tell.
         viewers: How many watched; None in samples of before this was kept.
+        audio_peak_db, audio_rms_db: How loud the sound was where most of it is, in dBFS; None where it is not measured.
     """
 
     at_ms: int
@@ -44,6 +48,8 @@ class HealthSample(msgspec.Struct, frozen=True, array_like=True):
     late_ms: int
     rtt_ms: float | None = None
     viewers: int | None = None
+    audio_peak_db: float | None = None
+    audio_rms_db: float | None = None
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -63,6 +69,9 @@ class Limits:
         late_ms: Players keep about this much in hand.
         rtt_ms: Beyond it, TCP takes seconds to catch up after one loss.
         bitrate_spread: Of the highest to the median bitrate: a burst that viewers' lines have to carry.
+        silent_db: An open microphone in a quiet room has more.
+        full_scale_db: What is limited to full scale decodes to this and more.
+        full_scale_share: Of the samples: music that is mastered loud reaches it now and then.
     """
 
     keyframe_interval_ms: int = 2_500
@@ -70,6 +79,9 @@ class Limits:
     late_ms: int = 1_000
     rtt_ms: float = 300.0
     bitrate_spread: float = 3.0
+    silent_db: float = -60.0
+    full_scale_db: float = -0.2
+    full_scale_share: float = 0.5
 
 
 def advise(samples: Sequence[HealthSample], limits: Limits | None = None) -> list[Advice]:
@@ -87,6 +99,7 @@ def _advise(lately: Sequence[HealthSample], limits: Limits) -> Iterator[Advice]:
             "set 2 s in your encoder",
         )
     yield from _stopped(lately)
+    yield from _loudness(lately, limits)
     frames = sum(sample.frame_rate for sample in lately)
     dropped = sum(sample.dropped for sample in lately)
     if dropped > limits.dropped_share * (frames + dropped):
@@ -132,12 +145,31 @@ def _stopped(lately: Sequence[HealthSample]) -> Iterator[Advice]:
         )
 
 
+def _loudness(lately: Sequence[HealthSample], limits: Limits) -> Iterator[Advice]:
+    """Sound that nobody hears, or that is distorted; not before there is enough of it."""
+    peaks = [sample.audio_peak_db for sample in lately if sample.audio_peak_db is not None]
+    if len(peaks) < LOUDNESS_SAMPLES or not lately[-1].audio_bps:
+        return
+    if max(peaks) < limits.silent_db:
+        yield Advice(
+            "AUDIO_SILENT",
+            f"the sound has been silent for {len(peaks)} s: check that the right audio device is chosen and not muted",
+        )
+    full = sum(peak >= limits.full_scale_db for peak in peaks)
+    if full >= limits.full_scale_share * len(peaks):
+        yield Advice(
+            "AUDIO_CLIPS",
+            f"the sound is at full scale ({max(peaks):+.1f} dB at most) and distorted: lower its level in your encoder "
+            "by 6 dB or more",
+        )
+
+
 def _megabits(lately: Sequence[HealthSample]) -> str:
     return f"{median(sample.video_bps + sample.audio_bps for sample in lately) / 1e6:.1f}"
 
 
 def thin(samples: Sequence[HealthSample], most: int) -> list[HealthSample]:
-    """At most `most` samples in place of many: means of rates, the worst of delays, sums of counts, the
+    """At most `most` samples in place of many: means of rates and of energy, the worst of delays, sums of counts, the
     most viewers.
 
     Each stands at the end of the samples that it is made of.
@@ -152,6 +184,8 @@ def _merged(group: Sequence[HealthSample]) -> HealthSample:
     count = len(group)
     rtts = [sample.rtt_ms for sample in group if sample.rtt_ms is not None]
     viewers = [sample.viewers for sample in group if sample.viewers is not None]
+    peaks = [sample.audio_peak_db for sample in group if sample.audio_peak_db is not None]
+    means = [sample.audio_rms_db for sample in group if sample.audio_rms_db is not None]
     return HealthSample(
         at_ms=group[-1].at_ms,
         video_bps=sum(sample.video_bps for sample in group) // count,
@@ -163,4 +197,6 @@ def _merged(group: Sequence[HealthSample]) -> HealthSample:
         late_ms=max(sample.late_ms for sample in group),
         rtt_ms=max(rtts) if rtts else None,
         viewers=max(viewers) if viewers else None,
+        audio_peak_db=max(peaks) if peaks else None,
+        audio_rms_db=round(10 * log10(sum(10 ** (db / 10) for db in means) / len(means)), 1) if means else None,
     )

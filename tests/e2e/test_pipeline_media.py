@@ -239,6 +239,9 @@ def health_is_that_of_the_encoder(server: Server, made: CreatedLivestream) -> No
         assert sample.frame_rate == pytest.approx(30, abs=0.5) and sample.keyframe_interval_ms == 1000
         assert sample.video_bps > 50_000 and 20_000 < sample.audio_bps < 300_000
         assert (sample.dropped, sample.jumps) == (0, 0) and sample.rtt_ms is not None
+    loud = [sample.audio_peak_db for sample in samples if sample.audio_peak_db is not None]
+    assert len(loud) >= len(samples) - 1, "measured once a second"
+    assert all(-19 < peak < -17 for peak in loud), "ffmpeg's sine has an eighth of full scale"
 
 
 def test_another_size_mid_session_gets_an_init_segment_of_its_own(shared: Server, tmp_path: Path) -> None:

@@ -47,6 +47,25 @@ def test_what_stops_is_named_while_the_rest_goes_on() -> None:
     assert codes(stream(20) + stream(3, video_bps=0, frame_rate=0.0)) == ["VIDEO_STOPPED"]
 
 
+def test_sound_that_nobody_hears_and_sound_that_is_distorted() -> None:
+    (advice,) = advise(stream(audio_peak_db=-71.5, audio_rms_db=-90.0))
+    assert advice.code == "AUDIO_SILENT" and "silent for 30 s: check that the right audio device" in advice.message
+    (advice,) = advise(stream(audio_peak_db=0.4, audio_rms_db=-6.0))
+    assert advice.code == "AUDIO_CLIPS" and "full scale (+0.4 dB at most)" in advice.message
+    assert codes(stream(audio_peak_db=-3.0, audio_rms_db=-18.0)) == []
+    assert codes(stream(15, audio_peak_db=-71.5)) == [], "too early to say"
+    assert codes(stream(29, audio_peak_db=-71.5) + stream(1, audio_peak_db=-20.0)) == [], "somebody speaks"
+    assert codes(stream(20, audio_peak_db=-12.0) + stream(10, audio_peak_db=0.2)) == [], "a loud passage"
+
+
+def test_thinning_keeps_peaks_and_adds_up_energy() -> None:
+    loud = replace(GOOD, audio_peak_db=-1.0, audio_rms_db=-10.0)
+    samples = [*stream(2, audio_peak_db=-6.0, audio_rms_db=-20.0), loud]
+    (merged,) = thin([*samples, GOOD], 1)
+    assert merged.audio_peak_db == -1.0 and merged.audio_rms_db == -14.0
+    assert thin([GOOD, GOOD], 1)[0].audio_rms_db is None
+
+
 def test_a_bitrate_with_peaks_is_uneven() -> None:
     samples = stream()
     samples[7] = replace(samples[7], video_bps=12_000_000)

@@ -153,6 +153,8 @@ class HealthSample(Struct, frozen=True):
     late_ms: int
     rtt_ms: float | None
     viewers: int | None = None
+    audio_peak_db: float | None = None
+    audio_rms_db: float | None = None
 
 
 class HealthWarning(Struct, frozen=True):

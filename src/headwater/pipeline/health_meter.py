@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from headwater.health import HealthSample
 from headwater.pipeline.packager.flow import Flow
+from headwater.pipeline.sound import Level
 
 SAMPLE_MS = 1000
 
@@ -26,7 +27,15 @@ class HealthMeter:
         self._earliest_ms = None
 
     def sample(
-        self, flows: Sequence[Flow], *, jumps: int, at_ms: int, arrived_ms: int, rtt_ms: float | None, viewers: int
+        self,
+        flows: Sequence[Flow],
+        *,
+        jumps: int,
+        at_ms: int,
+        arrived_ms: int,
+        rtt_ms: float | None,
+        viewers: int,
+        level: Level | None = None,
     ) -> HealthSample | None:
         """What came since the last sample; None for the first, and where nothing came.
 
@@ -35,6 +44,7 @@ class HealthMeter:
             jumps: How often time stamps have jumped, in total.
             at_ms: Wall time now.
             arrived_ms: Wall time at which the newest media arrived.
+            level: Of the sound, as measured last.
         """
         before, self._before = self._before, {flow.track_id: flow for flow in flows}
         jumped, self._jumps = jumps - self._jumps, jumps
@@ -55,6 +65,8 @@ class HealthMeter:
             late_ms=self._late(arrived_ms - max(flow.end_ms for flow in flows)),
             rtt_ms=None if rtt_ms is None else round(rtt_ms, 1),
             viewers=viewers,
+            audio_peak_db=None if level is None else level.peak_db,
+            audio_rms_db=None if level is None else level.rms_db,
         )
 
     def _late(self, arrival_ms: float) -> int:

@@ -48,10 +48,11 @@ from headwater.events import (
 )
 from headwater.health import ADVICE_SAMPLES, TIMESTAMPS_JUMP, HealthSample, advise
 from headwater.media.access_unit import AccessUnit
-from headwater.media.cmaf import Output, PackagerWarning, Playable, SegmentOpened
-from headwater.media.track import Track
+from headwater.media.cmaf import Output, PackagerWarning, Part, Playable, SegmentOpened
+from headwater.media.track import AudioConfig, Track
 from headwater.pipeline.health_meter import SAMPLE_MS, HealthMeter
 from headwater.pipeline.ingest.gate import GOING_AWAY, Publication, Publisher, PublishRequest
+from headwater.pipeline.levels import PARTS, QUIET_DB, window_of
 from headwater.pipeline.maker import Maker, Order
 from headwater.pipeline.marks import Mark, Marks
 from headwater.pipeline.origin.directory import PlaybackInfo
@@ -59,6 +60,7 @@ from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.packager import Packager, PackagerSettings
 from headwater.pipeline.recorder import DiskWriter, SessionRecorder
 from headwater.pipeline.recorder.recording import Recording
+from headwater.pipeline.sound import Level, Window
 
 log = logging.getLogger("headwater.livestream")
 
@@ -69,6 +71,9 @@ never goes back across sessions, restarts and crashes, with nothing stored."""
 
 SAVED_SAMPLES = 10
 """Samples of a session's health that are handed on at once; what a crash may lose."""
+
+LEVEL_AGE_MS = 2500
+"""How old a measured loudness may be: it is measured once a second, and not in step with the samples."""
 
 ADVISE_AGAIN_MS = 600_000
 """How soon the event log says the same of a session again."""
@@ -89,6 +94,7 @@ class LivestreamSettings:
         record: Keep the recording of every session.
         disk: Write sessions to disk while they run. Without it nothing is recorded, and viewers cannot go back further
             than the live edge in memory.
+        audio_level: Measure how loud the sound is, once a second, for a session's health: some 0.01 % of a core each.
     """
 
     reconnect_window_s: float = 30
@@ -99,6 +105,7 @@ class LivestreamSettings:
     max_sessions: int = 1000
     record: bool = True
     disk: bool = True
+    audio_level: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,8 @@ class LivestreamSession:
         self._samples: deque[HealthSample] = deque(maxlen=ADVICE_SAMPLES)
         self._unsaved = 0
         self._sampled_ms = now_ms
+        self._sound: Part | None = None
+        self._level: tuple[int, Level] | None = None
         self._advise_again_ms: dict[str, int] = {}
         self._keep = hub.settings.record if grant.record is None else grant.record
         self._packager = Packager(hub.packager_settings, first_msn=first_msn, now_ms=now_ms)
@@ -353,12 +362,28 @@ class LivestreamSession:
             arrived_ms=self._last_media_ms,
             rtt_ms=self.publication.round_trip_ms() if self.publication is not None else None,
             viewers=self._program.viewers,
+            level=self._level[1] if self._level is not None and now_ms - self._level[0] < LEVEL_AGE_MS else None,
         )
         if sample is not None:
             self._samples.append(sample)
             self._unsaved += 1
             if self._unsaved >= SAVED_SAMPLES:
                 self._save_samples()
+
+    def window(self) -> Window | None:
+        """See `levels.Sounding`."""
+        found = self._program.sound_since(self._sound, PARTS)
+        if found is None or not found[1]:
+            return None
+        track, parts = found
+        self._sound = parts[-1]
+        assert isinstance(track.config, AudioConfig), "sound"
+        quiet = self._level is not None and self._level[1].peak_db < QUIET_DB
+        return window_of(track.config, parts, whole=quiet)
+
+    def heard(self, level: Level) -> None:
+        """See `levels.Sounding`."""
+        self._level = wall_ms(), level
 
     def _save_samples(self) -> None:
         if not self._unsaved:
@@ -720,6 +745,10 @@ class Livestreams:
         session = self._sessions[grant.livestream_id] = LivestreamSession(self, grant, request, first_msn, now_ms)
         return session
 
+    def open_sessions(self) -> list[LivestreamSession]:
+        """Those that media has come of."""
+        return [session for session in self._sessions.values() if session.opened]
+
     # -- Broadcasts (what the control plane asks) ------------------------------------------------------------------
 
     def live(self, livestream_id: str) -> LiveSnapshot | None:
@@ -728,7 +757,7 @@ class Livestreams:
         return session.snapshot() if session is not None and session.opened else None
 
     def live_all(self) -> list[LiveSnapshot]:
-        return [session.snapshot() for session in self._sessions.values() if session.opened]
+        return [session.snapshot() for session in self.open_sessions()]
 
     def viewings(self, livestream_id: str, limit: int) -> list[Facts]:
         session = self._sessions.get(livestream_id)

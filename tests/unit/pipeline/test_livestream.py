@@ -34,6 +34,7 @@ from headwater.pipeline.origin import Origin, OriginSettings
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.packager import PackagerSettings
 from headwater.pipeline.recorder import DiskWriter, load
+from headwater.pipeline.sound import Level
 
 # The decoder configuration of a 1280x720 baseline stream, as x264 writes it.
 AVCC = bytes.fromhex(
@@ -317,6 +318,21 @@ async def test_health_is_sampled_every_second_and_handed_on(world: World) -> Non
         assert sample.viewers == 0
     (live,) = world.livestreams.live_all()
     assert live.health[: len(handed[0].samples)] == handed[0].samples and len(live.health) > 20
+
+
+async def test_how_loud_it_was_is_in_the_samples_while_that_is_new(world: World) -> None:
+    publication, _ = await world.publish()
+    next_ms = world.send(publication, 0.5)
+    session = world.livestreams._sessions["livestream-a"]
+    for second in range(6):
+        if second == 2:
+            session.heard(Level(-3.0, -20.0))
+        for _ in range(2):
+            next_ms = world.send(publication, 0.5, next_ms, gop=15)
+            session.tick(world.clock.ms)
+    peaks = [sample.audio_peak_db for sample in session.snapshot().health]
+    assert peaks.count(-3.0) == 2 and peaks[-1] is None and peaks[0] is None
+    assert session.window() is None, "it has no sound"
 
 
 async def test_trouble_is_in_the_samples_and_in_the_log_once(world: World) -> None:

@@ -23,6 +23,7 @@ from headwater.protocols.isobmff.fragment import (
     SYNC_SAMPLE,
     VIDEO_ROW,
     build_fragment,
+    payloads_of,
 )
 from headwater.protocols.isobmff.movie import MAX_SAMPLE_ENTRIES, description_index, init_segment, movie
 from headwater.protocols.isobmff.reader import (
@@ -232,3 +233,9 @@ class TestMovies:
     def test_versions_that_are_missing_are_held_by_the_next(self) -> None:
         data = movie([InitSegment(VIDEO, 2, 90_000, b"")])
         assert len(entries(data)) == 3
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=40), st.integers(1, 3))
+def test_sound_comes_out_of_a_fragment_as_it_went_in(payloads: list[bytes], index: int) -> None:
+    table = [number for payload in payloads for number in (1024, len(payload))]
+    assert payloads_of(build_fragment(7, 2, index, 12345, AUDIO_ROW, table, payloads)) == payloads

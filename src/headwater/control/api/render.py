@@ -151,6 +151,8 @@ def session_health(row: SessionRow, samples: list[health.HealthSample]) -> Sessi
                 late_ms=sample.late_ms,
                 rtt_ms=sample.rtt_ms,
                 viewers=sample.viewers,
+                audio_peak_db=sample.audio_peak_db,
+                audio_rms_db=sample.audio_rms_db,
             )
             for sample in health.thin(samples, HEALTH_SAMPLES)
         ],

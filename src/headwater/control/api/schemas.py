@@ -270,6 +270,8 @@ class HealthSample(Struct):
     late_ms: int
     rtt_ms: float | None
     viewers: int | None
+    audio_peak_db: float | None
+    audio_rms_db: float | None
 
 
 class HealthWarning(Struct):

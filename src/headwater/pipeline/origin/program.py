@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from headwater.media.cmaf import InitSegment, Output, Part, Playable, SegmentClosed, SegmentOpened
+from headwater.media.track import Track
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.experience import ExperienceLedger, ExperienceSettings, unknown_arrival
 from headwater.pipeline.origin.multivariant import multivariant_of
@@ -276,6 +277,19 @@ class LiveProgram:
                 for segment in reversed(rendition.segments):
                     if segment.parts and segment.independent and segment.parts[0][1].data is not None:
                         return rendition.inits[segment.opened.init_version].data, segment.parts[0][1].data
+        return None
+
+    def sound_since(self, last: Part | None, most: int) -> tuple[Track, list[Part]] | None:
+        """The first audio track, and its parts behind one, the newest `most` of them that are in memory, in order."""
+        for rendition in self.renditions.values():
+            if not rendition.track.is_video:
+                parts: list[Part] = []
+                for segment in reversed(rendition.segments):
+                    for _, part in reversed(segment.parts):
+                        if part is last or part.data is None or len(parts) == most:
+                            return rendition.track, parts[::-1]
+                        parts.append(part)
+                return rendition.track, parts[::-1]
         return None
 
     def received_ms(self, path: bytes) -> int | None:

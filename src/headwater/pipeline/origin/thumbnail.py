@@ -1,7 +1,7 @@
-"""Pictures of a livestream: a JPEG of one sync sample, decoded in a process of its own.
+"""Pictures of a livestream, and how loud it is: decoded in a process of its own.
 
 A decoder is where hostile media does its harm, so it runs apart from the server, with limits on memory and time. The
-process starts with the first picture, is killed and replaced when it hangs or dies, ends when it has had nothing to do
+process starts with the first question, is killed and replaced when it hangs or dies, ends when it has had nothing to do
 for a while, and ends by itself when the server is gone (its standard input ends). Caching is the caller's.
 """
 
@@ -10,19 +10,35 @@ from __future__ import annotations
 import asyncio
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headwater.errors import LimitReached, OperatorError, PublisherError
+import msgspec
 
-REQUEST = struct.Struct(">III")  # width, size of the init segment, size of the fragment; then their bytes
-REPLY = struct.Struct(">BI")  # status, size; then the JPEG, or a sentence in UTF-8
-STATUS_JPEG = 0
-STATUS_NO_PICTURE = 1
+from headwater.errors import LimitReached, OperatorError, PublisherError
+from headwater.pipeline.sound import Level, Window
+
+# What is asked for, width, size; then an init segment and a fragment, or `Window`s in MessagePack.
+REQUEST = struct.Struct(">BII")
+ASK_JPEG = 1
+ASK_LEVELS = 2
+
+REPLY = struct.Struct(">BI")  # status, size; then the JPEG, the `Level`s in MessagePack, or a sentence in UTF-8
+STATUS_DONE = 0
+STATUS_NOTHING = 1
 
 # One part: half a second at 100 Mbit/s and more.
 MAX_MEDIA_SIZE = 16 * 1024 * 1024
 MAX_REPLY_SIZE = 16 * 1024 * 1024
 MIN_WIDTH, MAX_WIDTH = 16, 3840
+
+
+_encoder = msgspec.msgpack.Encoder()
+_levels = msgspec.msgpack.Decoder(list[Level | None])
+
+
+class DecoderDied(PublisherError):
+    """Media killed its decoder, or held it up for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,7 @@ class ThumbnailSettings:
 
 
 class Thumbnailer:
-    """Makes JPEGs, one at a time."""
+    """Makes JPEGs and measures sound, one request at a time."""
 
     def __init__(self, settings: ThumbnailSettings | None = None) -> None:
         self.settings = settings or ThumbnailSettings()
@@ -70,14 +86,34 @@ class Thumbnailer:
         """
         if len(init) + len(fragment) > MAX_MEDIA_SIZE:
             raise LimitReached("MAX_MEDIA_SIZE", f"a picture of more than {MAX_MEDIA_SIZE} bytes of media")
+        width = max(MIN_WIDTH, min(width, MAX_WIDTH))
+        status, reply = await self._in_turn(ASK_JPEG, width, init + fragment)
+        if status != STATUS_DONE:
+            raise PublisherError(f"the media yields no picture: {reply.decode('utf-8', 'replace')}")
+        return reply
+
+    async def levels(self, windows: Sequence[Window]) -> list[Level | None]:
+        """How loud windows of sound are; None for those that cannot be decoded.
+
+        Raises:
+            DecoderDied: the decoder died or hung of one of them.
+            LimitReached, OperatorError: as `jpeg`.
+        """
+        body = _encoder.encode(windows)
+        if len(body) > MAX_MEDIA_SIZE:
+            raise LimitReached("MAX_MEDIA_SIZE", f"sound of more than {MAX_MEDIA_SIZE} bytes")
+        status, reply = await self._in_turn(ASK_LEVELS, 0, body)
+        if status != STATUS_DONE:
+            raise OperatorError(f"sound cannot be decoded here: {reply.decode('utf-8', 'replace')}")
+        return _levels.decode(reply)
+
+    async def _in_turn(self, kind: int, width: int, body: bytes) -> tuple[int, bytes]:
         if self._stopped or self._waiting >= self.settings.waiting_limit:
             raise LimitReached("waiting_limit", "too many pictures wait to be decoded")
-        width = max(MIN_WIDTH, min(width, MAX_WIDTH))
-        request = REQUEST.pack(width, len(init), len(fragment)) + init + fragment
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._ask(request)
+                return await self._ask(REQUEST.pack(kind, width, len(body)) + body)
         finally:
             self._waiting -= 1
 
@@ -86,27 +122,25 @@ class Thumbnailer:
         self._stopped = True
         await self._kill()
 
-    async def _ask(self, request: bytes) -> bytes:
-        """One picture; whatever goes wrong half way costs the process, so that the next one starts clean."""
+    async def _ask(self, request: bytes) -> tuple[int, bytes]:
+        """One request; whatever goes wrong half way costs the process, so that the next one starts clean."""
         if self._idle is not None:
             self._idle.cancel()
         try:
             async with asyncio.timeout(self.settings.timeout_ms / 1000):
                 process = await self._running()
-                status, reply = await _exchange(process, request)
+                answer = await _exchange(process, request)
         except TimeoutError as error:
             await self._kill()
-            raise PublisherError("the media yields no picture: its decoder took too long") from error
+            raise DecoderDied("the media yields no picture: its decoder took too long") from error
         except (EOFError, ConnectionError) as error:
             await self._kill()
-            raise PublisherError("the media yields no picture: its decoder died") from error
+            raise DecoderDied("the media yields no picture: its decoder died") from error
         except BaseException:
             await self._kill()
             raise
         self._idle = asyncio.get_running_loop().call_later(self.settings.idle_ms / 1000, self._end_idle)
-        if status != STATUS_JPEG:
-            raise PublisherError(f"the media yields no picture: {reply.decode('utf-8', 'replace')}")
-        return reply
+        return answer
 
     async def _running(self) -> asyncio.subprocess.Process:
         """The process, started if need be."""

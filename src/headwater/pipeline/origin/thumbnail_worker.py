@@ -1,4 +1,4 @@
-"""The process that decodes pictures for `Thumbnailer`: requests on standard input, replies on standard output.
+"""The process that decodes pictures and sound for `Thumbnailer`: requests on its input, replies on its output.
 
     python -m headwater.pipeline.origin.thumbnail_worker MEMORY_BYTES CPU_SECONDS
 
@@ -13,10 +13,22 @@ import resource
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from headwater.pipeline.origin.thumbnail import MAX_MEDIA_SIZE, REPLY, REQUEST, STATUS_JPEG, STATUS_NO_PICTURE
+import msgspec
+
+from headwater.pipeline.origin.thumbnail import (
+    ASK_LEVELS,
+    MAX_MEDIA_SIZE,
+    REPLY,
+    REQUEST,
+    STATUS_DONE,
+    STATUS_NOTHING,
+)
+from headwater.pipeline.sound import Window
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from headwater.pipeline.sound_decoder import SoundDecoder
 
 JPEG_QUALITY = 80
 
@@ -29,10 +41,11 @@ def main() -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, memory_limit_bytes)
+    answers = Answers()
     while (request := _read(source)) is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + cpu_limit_s)
-        status, body = _answer(*request)
+        status, body = answers.answer(*request)
         sink.write(REPLY.pack(status, len(body)) + body)
         sink.flush()
 
@@ -46,21 +59,35 @@ def _limit(kind: int, value: int) -> None:
         pass
 
 
-def _read(source: BinaryIO) -> tuple[int, bytes] | None:
-    """(width, media), or None at the end."""
+def _read(source: BinaryIO) -> tuple[int, int, bytes] | None:
+    """(what is asked for, width, media), or None at the end."""
     header = source.read(REQUEST.size)
     if len(header) < REQUEST.size:
         return None
-    width, init_size, fragment_size = REQUEST.unpack(header)
-    assert init_size + fragment_size <= MAX_MEDIA_SIZE, "the server checks"
-    return width, source.read(init_size + fragment_size)
+    kind, width, size = REQUEST.unpack(header)
+    assert size <= MAX_MEDIA_SIZE, "the server checks"
+    return kind, width, source.read(size)
 
 
-def _answer(width: int, media: bytes) -> tuple[int, bytes]:
-    try:
-        return STATUS_JPEG, decode(media, width)
-    except Exception as error:  # any: FFmpeg's errors are many, and this process is the fence around them
-        return STATUS_NO_PICTURE, f"{type(error).__name__}: {error}"[:200].encode()
+class Answers:
+    """Answers requests; what decodes sound is loaded when it is asked for."""
+
+    def __init__(self) -> None:
+        self._sound: SoundDecoder | None = None
+        self._windows = msgspec.msgpack.Decoder(list[Window])
+
+    def answer(self, kind: int, width: int, media: bytes) -> tuple[int, bytes]:
+        try:
+            return STATUS_DONE, self._levels(media) if kind == ASK_LEVELS else decode(media, width)
+        except Exception as error:  # any: FFmpeg's errors are many, and this process is the fence around them
+            return STATUS_NOTHING, f"{type(error).__name__}: {error}"[:200].encode()
+
+    def _levels(self, body: bytes) -> bytes:
+        if self._sound is None:
+            from headwater.pipeline.sound_decoder import SoundDecoder
+
+            self._sound = SoundDecoder()
+        return msgspec.msgpack.encode(self._sound.levels(self._windows.decode(body)))
 
 
 def decode(media: bytes, width: int) -> bytes:

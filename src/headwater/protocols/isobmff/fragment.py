@@ -12,7 +12,7 @@ mdat                          the samples' bytes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct, pack
+from struct import Struct, pack, unpack_from
 
 SYNC_SAMPLE = 0x02000000
 """Sample flags (ISO/IEC 14496-12, 8.8.3.1): depends on no other."""
@@ -84,3 +84,17 @@ def build_fragment(
 
 
 _AUDIO_DEFAULT_FLAGS = SYNC_SAMPLE.to_bytes(4, "big")
+
+
+def payloads_of(fragment: bytes) -> list[bytes]:
+    """The bytes of an audio fragment's samples: of one that `build_fragment` wrote."""
+    (tfhd_size,) = unpack_from(">I", fragment, 32)
+    trun = 32 + tfhd_size + 20
+    name, head, count = unpack_from(">4sII", fragment, trun + 4)
+    assert name == b"trun" and head == _TRUN_AUDIO, "an audio fragment of ours"
+    end = trun + 20 + 4 * AUDIO_ROW * count + 8
+    payloads = []
+    for size in unpack_from(f">{AUDIO_ROW * count}i", fragment, trun + 20)[1::AUDIO_ROW]:
+        payloads.append(fragment[end : end + size])
+        end += size
+    return payloads
