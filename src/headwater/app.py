@@ -42,6 +42,7 @@ from headwater.errors import HeadwaterError, OperatorError
 from headwater.events import Event, Listener
 from headwater.logs import configure_logging
 from headwater.pipeline.ingest import RtmpIngest
+from headwater.pipeline.ingest.whip import WhipIngest
 from headwater.pipeline.levels import Levels
 from headwater.pipeline.livestream import Grant, Livestreams, Storage
 from headwater.pipeline.maker import Maker
@@ -189,6 +190,10 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             packager_settings=settings.packager,
             maker=maker,
         )
+        whip = WhipIngest(
+            livestreams, webrtc, settings.ingest, keyframe_interval_ms=settings.packager.segment_target_ms
+        )
+        drain.later("ingest by WebRTC", whip.stop)
         recordings = Recordings(plane, origin, maker, server.data, store)
         drain.later("the recordings' pictures", recordings.stop)
         await recordings.resume()
@@ -213,6 +218,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
                 *telemetry.probes(),
                 *download_routes(recordings),
                 *report_routes(origin, directory),
+                *whip.routes(),
                 *routes(directory),
             ]
         )

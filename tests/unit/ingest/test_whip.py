@@ -232,7 +232,7 @@ class TestEnds:
         peer.end("it was not heard for 10 s")
         assert publication.ends == [("it was not heard for 10 s", False)]
         peer, publication = await stage.publishing()
-        peer.handler.leave()
+        peer.end("its resource was deleted")
         assert [regular for _, regular in publication.ends] == [True]
 
     async def test_the_pipeline_ends_it_without_an_end(self, stage: Stage) -> None:

@@ -88,6 +88,9 @@ class OnePeer:
         self.peers.append(peer)
         return peer
 
+    def peer(self, identifier: str) -> SentPeer | None:
+        return next((peer for peer in self.peers if peer.id == identifier), None)
+
     def ice_server_links(self) -> Sequence[str]:
         return ()
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from starlette.requests import Request
+from starlette.routing import BaseRoute
 
 from headwater.errors import OperatorError, PublishRefused
 from headwater.pipeline.ingest.gate import GOING_AWAY, Gate, PublishRequest
@@ -21,7 +22,7 @@ from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.ingest.whip_publisher import PublisherLimits, WhipPublisher
 from headwater.webrtc.media import Policy
 from headwater.webrtc.peer import Acceptor, Peer
-from headwater.webrtc.resources import Refused
+from headwater.webrtc.resources import Refused, endpoint_routes
 
 PUBLISH_PATH = "/webRTC/publish"
 KEY_PUBLISH_PATH = "/{stream_key}/webRTC/publish"
@@ -106,6 +107,13 @@ class WhipIngest:
         about = publication.about
         _log.info("publish started: remote=%s protocol=whip encoder=%s", request.remote, request.encoder, extra=about)
         publisher.begin(peer, publication)
+
+    def routes(self) -> list[BaseRoute]:
+        """Both endpoints and their resources."""
+        return [
+            *endpoint_routes(PUBLISH_PATH, self, self._webrtc, resource_path=RESOURCE_PATH),
+            *endpoint_routes(KEY_PUBLISH_PATH, self, self._webrtc, resource_path=RESOURCE_PATH),
+        ]
 
     async def stop(self) -> None:
         """The server stops: every publisher is told to go, and its publication that it is gone."""

@@ -49,6 +49,9 @@ best. Without being told, browsers take half a minute to leave 300 kbit/s; losse
 BITRATE_WINDOW_S = 10.0
 """Over which `ingest.max_bitrate_bps` is a mean."""
 
+GOODBYES = frozenset({"it said goodbye", "its resource was deleted"})
+"""Reasons of a peer's end that are the publisher's own will."""
+
 _log = logging.getLogger("headwater.ingest")
 
 
@@ -162,7 +165,7 @@ class WhipPublisher:
 
     def closed(self, peer: Peer, reason: str) -> None:
         """The peer is gone by itself."""
-        self._end(reason, regular="goodbye" in reason)
+        self._end(reason, regular=reason in GOODBYES)
 
     # -- Publisher ----------------------------------------------------------------------------------------------
 
@@ -177,10 +180,6 @@ class WhipPublisher:
         return self._peer.round_trip_ms if self._peer is not None else None
 
     # -- the end ------------------------------------------------------------------------------------------------
-
-    def leave(self) -> None:
-        """The publisher has said goodbye by DELETE."""
-        self._end("the publisher ended it", regular=True)
 
     def stop(self, reason: str) -> None:
         """End it from our side. Idempotent."""
