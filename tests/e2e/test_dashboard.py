@@ -27,7 +27,7 @@ EXPECTED = re.compile(r"Failed to load resource")
 PHONE = {"width": 390, "height": 844}
 SCHEMES = ("light", "dark")
 PATHS = ("/livestreams", "/livestreams/nothing", "/recordings", "/recordings/nothing", "/analytics", "/meetings")
-PATHS += ("/webhooks", "/webhooks/nothing")
+PATHS += ("/webhooks", "/webhooks/nothing", "/sessions/nothing")
 
 
 def fetch(*arguments: str) -> None:
@@ -155,20 +155,29 @@ def test_what_goes_on_air_appears_by_itself_and_can_be_stopped(server: Server, b
     with dashboard(browser, server) as viewer:
         page = viewer.page
         page.wait_for_selector("text=on-air")
-        with running(card_command(server.rtmp + made.stream_key)):
+        with running(card_command(server.rtmp + made.stream_key, "--gop", "3")):
             page.wait_for_selector(".card >> text=on-air")
             until(page, "document.querySelector('.card img').naturalWidth === 640")
             assert "on air" in page.inner_text(".card .figures")
+            page.wait_for_selector(".card >> text=Keyframes every 3 s: viewers start slowly")
             assert accessible(page) == []
             page.click(".card a")
             page.wait_for_selector(".tiles")
             until(page, "Number(document.querySelector('.tiles dd').textContent) > 0")  # this player
-            until(page, "document.querySelector('.chart canvas')")
+            until(page, "document.querySelectorAll('.chart canvas').length === 4")
+            figures = page.inner_text(".tiles")
+            assert "3.0 s" in figures and "30.0" in figures and "Mbit/s" in figures
+            page.wait_for_selector(".warnings >> text=Keyframes every 3 s")
             assert accessible(page) == []
             page.click("text=Stop the broadcast")
             page.click("dialog >> text=Stop >> nth=-1")
             page.wait_for_selector("h2 >> text=Not on air")
         page.wait_for_selector("td >> text=stopped")  # the event log
+        page.click("td a")  # the session, which has the same curves now
+        until(page, "document.querySelectorAll('.chart canvas').length === 4")
+        page.wait_for_selector("text=Viewers on average")
+        page.wait_for_selector(".rows >> text=on-air_")  # its recording
+        assert accessible(page) == []
         page.click("text=Livestreams >> nth=0")
         page.wait_for_selector(".rows >> text=on-air")
 

@@ -10,13 +10,22 @@ let library = null;
 const load = () => (library ??= import("/assets/vendor/uPlot.mjs").then((module) => module.default));
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** Labels of moments, as long as what they span asks for. */
+function moments(splits) {
+  const span = splits.at(-1) - splits[0];
+  const parts = span > 86_400 ? { month: "short", day: "numeric", hour: "2-digit" } : { hour: "2-digit", minute: "2-digit", ...(span < 300 ? { second: "2-digit" } : {}) };
+  const words = new Intl.DateTimeFormat(undefined, { ...parts, hourCycle: "h23" });
+  return splits.map((split) => words.format(split * 1000));
+}
+
 /**
  * A chart.
  * @param label what it shows, for screen readers
  * @param series [{label, colour (a CSS variable), bars, unit, digits}]
  * @param days whether x is days in UTC, not moments
+ * @param sync charts with the same word point at the same moment
  */
-export function chart({ label, series, days = false }) {
+export function chart({ label, series, days = false, sync = null }) {
   const place = h("div", { class: "chart", role: "img", "aria-label": label });
   let plot = null;
   let data = null;
@@ -30,10 +39,10 @@ export function chart({ label, series, days = false }) {
       width: Math.max(200, place.clientWidth),
       height: HEIGHT,
       legend: { live: true },
-      cursor: { y: false, drag: { x: false, y: false } },
+      cursor: { y: false, drag: { x: false, y: false }, sync: sync === null ? undefined : { key: sync } },
       tzDate: days ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC") : undefined,
       scales: { ...(days ? { x: { range: (_, first, last) => [first - HALF_DAY, last + HALF_DAY] } } : {}), y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
-      axes: [axis, { ...axis, size: 56, values: (_, splits) => splits.map((split) => (Number.isInteger(split) || (series[0].digits ?? 0) > 0 ? split.toLocaleString() : "")) }],
+      axes: [{ ...axis, space: 70, ...(days ? {} : { values: (_, splits) => moments(splits) }) }, { ...axis, size: 56, values: (_, splits) => splits.map((split) => (Number.isInteger(split) || (series[0].digits ?? 0) > 0 ? split.toLocaleString() : "")) }],
       series: [
         { label: days ? "Day" : "Time", value: days ? "{YYYY}-{MM}-{DD}" : "{HH}:{mm}:{ss}" },
         ...series.map((entry) => ({

@@ -4,11 +4,9 @@ import { call, eventsUrl } from "./api.js";
 
 const HIDDEN_MS = 30_000; // a page that is not looked at lets go of its connection
 const AGAIN_MS = 5000;
-const HISTORY = 3600; // readings of a session that are kept for its curve: an hour
 
 class Live extends EventTarget {
   sessions = new Map(); // livestream id -> what is live of it
-  history = new Map(); // session id -> {times, viewers}
   connected = false;
   #source = null;
   #timer = null;
@@ -35,7 +33,6 @@ class Live extends EventTarget {
   close() {
     this.wanted = false;
     this.sessions.clear();
-    this.history.clear();
     this.#disconnect();
   }
 
@@ -80,18 +77,7 @@ class Live extends EventTarget {
 
   #take(live) {
     this.sessions = new Map(live.map((session) => [session.livestream_id, session]));
-    const known = new Set(live.map((session) => session.session_id));
-    for (const id of this.history.keys()) if (!known.has(id)) this.history.delete(id);
-    for (const session of live) this.#remember(session);
     this.dispatchEvent(new Event("live"));
-  }
-
-  #remember(session) {
-    const { times, viewers } = this.history.get(session.session_id) ?? { times: [], viewers: [] };
-    times.push(Date.now() / 1000);
-    viewers.push(session.viewers);
-    if (times.length > HISTORY) (times.shift(), viewers.shift());
-    this.history.set(session.session_id, { times, viewers });
   }
 
   #changed(livestreams) {

@@ -1,21 +1,22 @@
-// One livestream: the player, its figures and curve, the encoder's settings, its sessions and its log.
+// One livestream: the player, its figures and curves, the encoder's settings, its sessions and its log.
 
 import { get, isAdmin, patch, post, remove } from "./api.js";
-import { chart } from "./charts.js";
 import { ask, button, copyable, duration, failed, fill, h, plural, since, table, time, toast } from "./dom.js";
 import { encoderSettings } from "./encoder.js";
+import { healthCurves, healthFigures, warningList } from "./health.js";
 import { concerns, live } from "./live.js";
 import { nameOf, playbackId, status } from "./livestreams.js";
 import { recordingPanel } from "./recordings.js";
 
 const SESSIONS = 20;
 const ENTRIES = 25;
+const CURVES_S = 600; // of the broadcast that is on air; the session's page has all of it
 
 export function livestream(id) {
   const parts = { head: h("div", {}), player: h("div", { class: "panel screen" }), now: h("section", { class: "panel", "aria-label": "Now" }), encoder: h("section", { class: "panel" }), sessions: h("section", { class: "panel" }), log: h("section", { class: "panel" }) };
   const element = h("div", { class: "stack" }, h("p", { class: "dim" }, "Loading …"));
   const state = { livestream: null, sessions: [], sessionsTotal: 0, log: [], logTotal: 0, sessionPages: 1, logPages: 1, shown: false, busy: false, again: false, player: null };
-  const curve = chart({ label: "Viewers of the broadcast that is on air, over time", series: [{ label: "Viewers", colour: "--accent" }] });
+  const now = { session: null, curves: null, tiles: null, warnings: null }; // what the panel of now shows
   const recorded = recordingPanel(id);
   const view = { title: "Livestream", element, close };
 
@@ -78,22 +79,31 @@ export function livestream(id) {
   }
 
   function drawNow() {
-    const now = session();
-    if (!now) return fill(parts.now, h("h2", {}, "Not on air"), h("p", { class: "dim" }, state.sessions.length ? ["The last broadcast ended ", time(state.sessions[0].stopped_time ?? state.sessions[0].updated_at), "."] : "Nothing has been broadcast yet. Connect an encoder: it starts by itself."));
-    if (!parts.now.querySelector(".tiles")) fill(parts.now, h("h2", {}, "On air"), h("dl", { class: "tiles" }), curve.element);
+    const on = session();
+    if (on && on.session_id === now.session) return tick();
+    now.curves?.close();
+    Object.assign(now, { session: on?.session_id ?? null, curves: null });
+    if (!on) return fill(parts.now, h("h2", {}, "Not on air"), h("p", { class: "dim" }, state.sessions.length ? ["The last broadcast ended ", time(state.sessions[0].stopped_time ?? state.sessions[0].updated_at), "."] : "Nothing has been broadcast yet. Connect an encoder: it starts by itself."));
+    Object.assign(now, { curves: healthCurves(on.session_id, { lastS: CURVES_S }), tiles: h("dl", { class: "tiles" }), warnings: warningList() });
+    fill(parts.now, h("div", { class: "title" }, h("h2", {}, "On air"), h("a", { href: `#/sessions/${on.session_id}`, "data-key": "session" }, "The whole session")), now.tiles, now.warnings.element, now.curves.element);
+    loadCurves();
     tick();
   }
 
+  function loadCurves() {
+    now.curves?.load().catch(() => {}); // a session that has just begun is not known yet: events bring the rest
+  }
+
   function tick() {
-    const now = session();
+    const on = session();
     if (!state.shown) return;
-    if (Boolean(now) !== Boolean(parts.now.querySelector(".tiles"))) return (drawHead(), drawNow());
-    if (!now) return;
-    const figures = { Viewers: now.viewers.toLocaleString(), "On air": duration(since(now.started_at)), Received: duration(now.ingest_seconds), Watched: duration(now.viewer_seconds) };
-    fill(parts.now.querySelector(".tiles"), Object.entries(figures).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
-    const { times, viewers } = live.history.get(now.session_id);
-    curve.set([times, viewers]);
-    const publishing = `${now.playable} ${now.publishing}`;
+    if ((on?.session_id ?? null) !== now.session) return (drawHead(), drawNow());
+    if (!on) return;
+    const figures = { Viewers: on.viewers.toLocaleString(), "On air": duration(since(on.started_at)), Received: duration(on.ingest_seconds), Watched: duration(on.viewer_seconds), ...healthFigures(on) };
+    fill(now.tiles, Object.entries(figures).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    now.warnings.set(on.warnings);
+    now.curves.take(on);
+    const publishing = `${on.playable} ${on.publishing}`;
     if (publishing !== state.publishing) ((state.publishing = publishing), drawHead());
   }
 
@@ -107,7 +117,7 @@ export function livestream(id) {
   }
 
   function drawSessions() {
-    const rows = state.sessions.map((entry) => [time(entry.started_time), entry.stopped_time ? duration((Date.parse(entry.stopped_time) - Date.parse(entry.started_time)) / 1000) : h("span", { class: "chip live" }, "On air"), duration(entry.ingest_seconds), duration(entry.viewer_seconds), entry.err_message ? h("span", { class: "bad" }, entry.err_message) : "none"]);
+    const rows = state.sessions.map((entry) => [h("a", { href: `#/sessions/${entry.id}`, "data-key": entry.id }, time(entry.started_time)), entry.stopped_time ? duration((Date.parse(entry.stopped_time) - Date.parse(entry.started_time)) / 1000) : h("span", { class: "chip live" }, "On air"), duration(entry.ingest_seconds), duration(entry.viewer_seconds), entry.err_message ? h("span", { class: "bad" }, entry.err_message) : "none"]);
     fill(
       parts.sessions,
       h("h2", {}, "Sessions"),
@@ -182,14 +192,17 @@ export function livestream(id) {
     });
 
   const onChanged = (event) => concerns(event, id) && load();
+  const onConnection = () => live.connected && loadCurves(); // what came meanwhile
   live.addEventListener("live", tick);
   live.addEventListener("changed", onChanged);
+  live.addEventListener("connection", onConnection);
   load();
 
   function close() {
     live.removeEventListener("live", tick);
     live.removeEventListener("changed", onChanged);
-    curve.close();
+    live.removeEventListener("connection", onConnection);
+    now.curves?.close();
     recorded.close();
   }
 

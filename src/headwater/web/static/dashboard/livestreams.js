@@ -3,6 +3,7 @@
 import { get, isAdmin, post } from "./api.js";
 import { ask, button, duration, empty, failed, fill, h, icon, plural, since, time } from "./dom.js";
 import { connectEncoder } from "./encoder.js";
+import { capital } from "./health.js";
 import { live } from "./live.js";
 
 const PER_PAGE = 50;
@@ -72,6 +73,11 @@ export function livestreams() {
       const session = live.sessions.get(element.dataset.live);
       if (session) element.textContent = `${plural(session.viewers, "viewer")} · on air ${duration(since(session.started_at))}`;
     }
+    for (const element of list.querySelectorAll("[data-warnings]")) {
+      const warnings = live.sessions.get(element.dataset.warnings)?.warnings ?? [];
+      element.textContent = warnings.map(capital).join(" · ");
+      element.hidden = warnings.length === 0;
+    }
   }
 
   function pictures() {
@@ -106,6 +112,7 @@ function card(livestream) {
     h("div", { class: "picture" }, image, status(livestream)),
     h("h2", {}, h("a", { href: `#/livestreams/${livestream.id}`, "data-key": livestream.id }, nameOf(livestream))),
     h("p", { class: "dim figures", "data-live": livestream.id }, ""),
+    h("p", { class: "warning", "data-warnings": livestream.id, hidden: true }, ""),
   );
 }
 

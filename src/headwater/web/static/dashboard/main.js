@@ -9,6 +9,7 @@ import { livestreams } from "./livestreams.js";
 import { meetings } from "./meetings.js";
 import { recording } from "./recording.js";
 import { recordings } from "./recordings.js";
+import { session as sessionView } from "./session.js";
 import { signInForm } from "./sign_in.js";
 import { webhook } from "./webhook.js";
 import { webhooks } from "./webhooks.js";
@@ -16,6 +17,7 @@ import { webhooks } from "./webhooks.js";
 const VIEWS = [
   { path: /^\/livestreams$/, view: livestreams, label: "Livestreams", link: "#/livestreams" },
   { path: /^\/livestreams\/([\w-]+)$/, view: livestream, under: "#/livestreams" },
+  { path: /^\/sessions\/([\w-]+)$/, view: sessionView, under: "#/livestreams" },
   { path: /^\/recordings$/, view: recordings, label: "Recordings", link: "#/recordings" },
   { path: /^\/recordings\/([\w-]+)$/, view: recording, under: "#/recordings" },
   { path: /^\/analytics$/, view: analytics, label: "Analytics", link: "#/analytics" },

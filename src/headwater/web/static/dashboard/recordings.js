@@ -97,7 +97,7 @@ function recordingList({ livestreamId = null, query, nothing, drawn = () => {} }
       const left = paging.total_count - data.length;
       fill(
         element,
-        data.length ? h("ul", { class: "rows", "aria-label": "Recordings" }, data.map(row)) : nothing(),
+        data.length ? h("ul", { class: "rows", "aria-label": "Recordings" }, data.map(recordingRow)) : nothing(),
         left > 0 ? button(`Show more (${plural(left, "recording")} left)`, () => (pages++, load()), { "data-key": "more recordings" }) : null,
       );
       drawn(data);
@@ -119,7 +119,7 @@ function recordingList({ livestreamId = null, query, nothing, drawn = () => {} }
   };
 }
 
-const row = (entry) =>
+export const recordingRow = (entry) =>
   h(
     "li",
     {},
