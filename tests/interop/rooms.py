@@ -41,28 +41,30 @@ const call = (token, method, path, init = {}) =>
   fetch(path.startsWith("/") ? path : `${meeting}/${path}`,
     { method, ...init, headers: { Authorization: `Bearer ${token}`, ...init.headers } });
 
-async function connect(token, path, connection) {
+async function connect(token, path, connection, port) {
   await connection.setLocalDescription();
   const answer = await call(token, "POST", path,
     { body: connection.localDescription.sdp, headers: { "Content-Type": "application/sdp" } });
   if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
-  await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  const sdp = await answer.text();
+  const relayed = port ? sdp.replace(/^(a=candidate:.* 127[.]0[.]0[.]1) [0-9]+/gm, `$1 ${port}`) : sdp;
+  await connection.setRemoteDescription({ type: "answer", sdp: relayed });
   return answer.headers.get("Location");
 }
 
-window.publish = async (token, source, width = 320) => {
+window.publish = async (token, source, { port, width = 320, frameRate = 15 } = {}) => {
   const stream = await navigator.mediaDevices.getUserMedia({
-    video: { width, frameRate: 15 },
+    video: { width, frameRate },
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
   });
   const connection = new RTCPeerConnection();
   for (const track of stream.getTracks())
     connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });
-  const location = await connect(token, `whip?source=${source}`, connection);
+  const location = await connect(token, `whip?source=${source}`, connection, port);
   held[`${token} sends ${source}`] = { connection, location };
 };
 
-window.receive = async (token, id, source) => {
+window.receive = async (token, id, source, { port } = {}) => {
   const connection = new RTCPeerConnection();
   connection.addTransceiver("audio", { direction: "recvonly" });
   connection.addTransceiver("video", { direction: "recvonly" });
@@ -78,7 +80,7 @@ window.receive = async (token, id, source) => {
   const started = performance.now();
   const one = { connection, video, analyser, sound };
   video.requestVideoFrameCallback(() => { one.first_ms = performance.now() - started; });
-  one.location = await connect(token, `whep/${id}/${source}`, connection);
+  one.location = await connect(token, `whep/${id}/${source}`, connection, port);
   held[`${token} receives ${id} ${source}`] = one;
 };
 

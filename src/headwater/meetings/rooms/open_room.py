@@ -104,12 +104,14 @@ class OpenRoom:
         if media is not None:
             for publication in media.publishes:
                 publication.peer.close(event.reason)
+                publication.release()
             for stream in media.sends.values():
                 stream.publication = None
                 stream.dismiss("the participant has left")
             for subscription, stream in media.receives.items():
                 stream.drop(subscription)
                 subscription.peer.close(event.reason)
+                subscription.release()
         for page in list(self._pages):
             if page.participant.peer_id == event.peer_id:
                 page.goodbye = event.reason
@@ -220,6 +222,7 @@ class OpenRoom:
         self.sync()
 
     def unpublished(self, stream: SourceStream, publication: Publication, ending: Ending) -> None:
+        publication.release()
         participant = stream.participant
         media = self._media.get(participant)
         if media is None:
@@ -230,6 +233,7 @@ class OpenRoom:
         self._unlink(participant, publication, ending)
 
     def unsubscribed(self, subscription: Subscription, ending: Ending) -> None:
+        subscription.release()
         participant = self.room.participants.get(subscription.receiver)
         if participant is None or self._media[participant].receives.pop(subscription, None) is None:
             return

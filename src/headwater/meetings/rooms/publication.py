@@ -87,6 +87,12 @@ class Publication:
             level = section.extensions.get(AUDIO_LEVEL, 0) if section.kind == "audio" else 0
             self._by_mid[section.mid] = (track, level)
 
+    def release(self) -> None:
+        """It is over: let go of the peer and of the packets that are kept, which hold each other."""
+        self._joined = None
+        self._by_mid.clear()
+        self.tracks.clear()
+
     # -- PeerHandler
 
     def connected(self, peer: Peer) -> None:

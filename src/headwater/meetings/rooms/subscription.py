@@ -72,6 +72,12 @@ class Subscription:
             self.tracks[section.kind] = track
             self._by_ssrc[section.ssrc] = (track, section)
 
+    def release(self) -> None:
+        """It is over: let go of the peer, which holds this."""
+        self._joined = None
+        self._by_ssrc.clear()
+        self.tracks.clear()
+
     # -- PeerHandler
 
     def connected(self, peer: Peer) -> None:

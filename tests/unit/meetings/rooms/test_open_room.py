@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
+import weakref
 
 import pytest
 
@@ -359,3 +361,24 @@ class Listener:
 
     def rtcp(self, participant_id: str, source: str, compound: bytes) -> None:
         self.compounds.append((participant_id, source, compound))
+
+
+class TestMemory:
+    def test_what_is_over_is_freed_without_the_collector(self) -> None:
+        """The server's collector runs seldom; a publication keeps a megabyte of packets."""
+        meeting = Meeting()
+        anna = meeting.publish("anna")
+        meeting.receive("bert", "anna")
+        send(anna, 1)
+        stream = next(iter(meeting.open.streams()))
+        assert stream.publication is not None
+        watched = [weakref.ref(each) for each in (stream, stream.publication, *stream.subscriptions)]
+        del stream
+        gc.disable()
+        try:
+            meeting.open.leave(meeting.open.room.participants["anna"], "LEFT")
+            meeting.acceptor.peers.clear()
+            del anna
+            assert [each() for each in watched] == [None] * len(watched)
+        finally:
+            gc.enable()
