@@ -130,15 +130,17 @@ def test_lost_packets_come_again(playwright: Playwright, browsers: tuple[Browser
             bert.evaluate("port => receive('bert', 'anna', 'camera', {port})", back.port)
             name = "bert receives anna camera"
             until(bert, f"look('{name}').frames > 10")
+            sent = [statistics(anna, "anna sends camera", "video")["framesSent"]]
             before = statistics(bert, name, "video")
-            bert.wait_for_timeout(5000)
+            bert.wait_for_timeout(4000)
+            sent.append(statistics(anna, "anna sends camera", "video")["framesSent"])
             after = statistics(bert, name, "video")
     finally:
         moving.close()
     assert there.lost > 10 and back.lost > 10
-    gained = {key: after[key] - before[key] for key in ("framesDecoded", "freezeCount", "keyFramesDecoded")}
+    gained = {key: after[key] - before[key] for key in ("framesDecoded", "keyFramesDecoded")}
     assert after["retransmittedPacketsReceived"] > 0
-    assert gained["framesDecoded"] >= 100, (gained, after)
+    assert gained["framesDecoded"] >= 0.9 * (sent[1] - sent[0]) > 30, (gained, sent, after)
     assert gained["keyFramesDecoded"] <= 2, "pictures are repaired, not begun anew"
 
 
@@ -170,4 +172,3 @@ def test_who_vanishes_is_gone_within_ten_seconds(
         left = [each for each in server.events if isinstance(each, ParticipantLeft)]
         assert [(each.participant_id, each.reason) for each in left] == [("anna", "LOST")]
         assert told <= 10.5
-        until(bert, "look('bert receives anna camera').state !== 'connected'")
