@@ -177,6 +177,7 @@ def test_what_goes_on_air_appears_by_itself_and_can_be_stopped(server: Server, b
         until(page, "document.querySelectorAll('.chart canvas').length === 4")
         page.wait_for_selector("text=Viewers on average")
         page.wait_for_selector(".rows >> text=on-air_")  # its recording
+        page.wait_for_selector("td >> text=Start-up")  # as this player reported
         assert accessible(page) == []
         page.click("text=Livestreams >> nth=0")
         page.wait_for_selector(".rows >> text=on-air")

@@ -3,6 +3,7 @@
 import { get, isAdmin, patch, post, remove } from "./api.js";
 import { ask, button, copyable, duration, failed, fill, h, plural, since, table, time, toast } from "./dom.js";
 import { encoderSettings } from "./encoder.js";
+import { experience } from "./experience.js";
 import { healthCurves, healthFigures, warningList } from "./health.js";
 import { concerns, live } from "./live.js";
 import { nameOf, playbackId, status } from "./livestreams.js";
@@ -18,6 +19,7 @@ export function livestream(id) {
   const state = { livestream: null, sessions: [], sessionsTotal: 0, log: [], logTotal: 0, sessionPages: 1, logPages: 1, shown: false, busy: false, again: false, player: null };
   const now = { session: null, curves: null, tiles: null, warnings: null }; // what the panel of now shows
   const recorded = recordingPanel(id);
+  const fared = experience({ path: `/livestreams/${id}/experience`, viewings: `/livestreams/${id}/experience/viewings`, ranges: true, moving: () => live.sessions.has(id) });
   const view = { title: "Livestream", element, close };
 
   async function load() {
@@ -38,7 +40,7 @@ export function livestream(id) {
 
   function draw() {
     if (!state.shown) {
-      fill(element, parts.head, h("div", { class: "columns" }, h("div", { class: "stack" }, parts.player, parts.now), h("div", { class: "stack" }, parts.encoder, share())), parts.sessions, recorded.element, parts.log);
+      fill(element, parts.head, h("div", { class: "columns" }, h("div", { class: "stack" }, parts.player, parts.now), h("div", { class: "stack" }, parts.encoder, share())), fared.element, parts.sessions, recorded.element, parts.log);
       state.shown = true;
       drawEncoder();
     }
@@ -204,6 +206,7 @@ export function livestream(id) {
     live.removeEventListener("connection", onConnection);
     now.curves?.close();
     recorded.close();
+    fared.close();
   }
 
   return view;

@@ -2,19 +2,22 @@
 
 import { get } from "./api.js";
 import { duration, failed, fill, h, time } from "./dom.js";
+import { experience } from "./experience.js";
 import { healthCurves, healthFigures, warningList } from "./health.js";
 import { concerns, live } from "./live.js";
 import { nameOf } from "./livestreams.js";
 import { recordingRow } from "./recordings.js";
 
 const BEFORE_MS = 60_000;
+const FINAL_MS = 90_000; // after its end, the last viewers still watch what they have
 
 export function session(id) {
   const parts = { head: h("div", {}), tiles: h("dl", { class: "tiles panel" }), recordings: h("section", { class: "panel" }) };
   const element = h("div", { class: "stack" }, h("p", { class: "dim" }, "Loading …"));
   const curves = healthCurves(id);
   const warnings = warningList();
-  const state = { session: null, livestream: null, encoder: "", asked: 0, closed: false };
+  const fared = experience({ path: `/livestreams/sessions/${id}/experience`, moving: () => state.session !== null && (state.session.stopped_time === null || Date.now() - Date.parse(state.session.stopped_time) < FINAL_MS) });
+  const state = { session: null, livestream: null, encoder: "", asked: 0 };
 
   async function load() {
     const mine = ++state.asked;
@@ -33,7 +36,7 @@ export function session(id) {
   }
 
   function draw(recordings) {
-    if (!parts.head.isConnected) fill(element, parts.head, parts.tiles, h("section", { class: "panel" }, h("h2", {}, "How the media arrived"), warnings.element, curves.element), parts.recordings);
+    if (!parts.head.isConnected) fill(element, parts.head, parts.tiles, h("section", { class: "panel" }, h("h2", {}, "How the media arrived"), warnings.element, curves.element), fared.element, parts.recordings);
     drawHead();
     drawTiles();
     fill(parts.recordings, h("h2", {}, "Recordings"), recordings.length ? h("ul", { class: "rows", "aria-label": "Recordings" }, recordings.map(recordingRow)) : h("p", { class: "dim" }, "It was not recorded."));
@@ -90,6 +93,7 @@ export function session(id) {
       live.removeEventListener("live", tick);
       live.removeEventListener("changed", onChanged);
       curves.close();
+      fared.close();
     },
   };
 }
