@@ -17,6 +17,7 @@ ORDER = [
     "rtmp_demux",
     "packager",
     "recorder",
+    "forwarding",
     "analytics",
 ]
 

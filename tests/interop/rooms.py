@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import subprocess
 import threading
@@ -269,6 +268,6 @@ def look(page: Page, name: str) -> dict[str, Any]:
 
 def last_state(page: Page) -> dict[str, Any]:
     """The newest state that a page was told."""
-    found = page.evaluate("states.filter((each) => each.event === 'state').at(-1)")
+    found: dict[str, Any] | None = page.evaluate("states.filter((each) => each.event === 'state').at(-1)")
     assert found is not None, "no state came"
-    return json.loads(json.dumps(found))
+    return found
