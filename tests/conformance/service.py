@@ -26,7 +26,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from headwater.control import Addresses, ControlPlane, ControlSettings, Credentials
-from tests.unit.control.support import FakeBroadcasts
+from headwater.rooms import Inside
+from tests.unit.control.rooms import FakeRooms
+from tests.unit.control.support import FakeBroadcasts, now_ms
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class Service:
 
     plane: ControlPlane
     broadcasts: FakeBroadcasts
+    rooms: FakeRooms
     credentials: Credentials
     root: str
     loop: asyncio.AbstractEventLoop
@@ -54,6 +57,14 @@ class Service:
     def close(self, livestream_id: str) -> None:
         """The encoder goes."""
         self._run(self._do(self.broadcasts.close, livestream_id))
+
+    def join(self, token: str, meeting_id: str) -> Inside:
+        """A participant comes into a meeting."""
+
+        async def join() -> Inside:
+            return self.rooms.join(await self.plane.doorkeeper.admit(token, meeting_id))
+
+        return self._run(join())
 
     def call(self, function: Any, *arguments: Any) -> None:
         """Call something in the server's event loop."""
@@ -106,11 +117,13 @@ async def _serve(
     plane = await ControlPlane.open(settings)
     broadcasts = FakeBroadcasts(plane)
     plane.attach(broadcasts)
+    rooms = FakeRooms(plane.hear, now_ms)
+    plane.attach_rooms(rooms)
     host, port = listener.getsockname()[:2]
     credentials = await plane.announce(Addresses(http=(host, port), rtmp=("127.0.0.1", 1935)))
     assert credentials is not None
     root = f"http://{host}:{port}"
-    started.append(Service(plane, broadcasts, credentials, root, asyncio.get_running_loop()))
+    started.append(Service(plane, broadcasts, rooms, credentials, root, asyncio.get_running_loop()))
     app = Starlette(routes=[*_drive(broadcasts), Mount("/client/v4", plane.api)])
     running = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     server.append(running)

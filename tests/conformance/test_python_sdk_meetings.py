@@ -117,3 +117,83 @@ class TestPresets:
         assert presets.delete(made.id, **of).data.name == "of my own"
         with pytest.raises(cloudflare.NotFoundError):
             presets.get_preset_by_id(made.id, **of)
+
+
+class TestSessions:
+    def test_list_details_participants(
+        self, service: Service, kit: Any, app: str, ids: dict[str, Any], of: dict[str, Any]
+    ) -> None:
+        meeting, participant = met(service, kit, app, ids, of)
+        page = kit.sessions.get_sessions(
+            app,
+            **ids,
+            associated_id=meeting,
+            page_no=1,
+            per_page=10,
+            participants="1:10",
+            search="Week",
+            sort_by="minutesConsumed",
+            sort_order="DESC",
+            status="LIVE",
+        )
+        (found,) = page.data.sessions
+        assert (found.associated_id, found.live_participants, found.status) == (meeting, 1, "LIVE")
+        assert page.to_dict()["paging"]["total_count"] == 1
+        details = kit.sessions.get_session_details(found.id, **of, include_breakout_rooms=False).data
+        assert (details.session if OLD else details).id == found.id
+        listed = kit.sessions.get_session_participants(
+            found.id,
+            **of,
+            include_peer_events=True,
+            page_no=1,
+            per_page=10,
+            search="Ada",
+            sort_by="joinedAt",
+            sort_order="ASC",
+            view="raw",
+        ).data.participants
+        assert [(one.user_id, one.display_name, one.preset_name) for one in listed] == [(participant, "Ada", "host")]
+        path = {**of, "session_id": found.id}
+        one = kit.sessions.get_session_participant_details(listed[0].id, **path, include_peer_events=True)
+        assert one.data.participant.custom_participant_id == "user-1"
+
+    def test_an_unknown_one(self, kit: Any, of: dict[str, Any]) -> None:
+        with pytest.raises(cloudflare.NotFoundError):
+            kit.sessions.get_session_details("00000000-0000-4000-8000-000000000000", **of)
+
+
+class TestActiveSession:
+    def test_get_kick_kick_all(
+        self, service: Service, kit: Any, app: str, ids: dict[str, Any], of: dict[str, Any]
+    ) -> None:
+        meeting, participant = met(service, kit, app, ids, of)
+        active = kit.active_session.get_active_session(meeting, **of).data
+        assert (active.status, active.live_participants, active.type) == ("LIVE", 1, "meeting")
+        kicked = kit.active_session.kick_participants(
+            meeting, **of, custom_participant_ids=["user-1"], participant_ids=[participant]
+        ).data
+        assert [one.id for one in kicked.participants] == [participant]
+        assert kit.active_session.get_active_session(meeting, **of).data.live_participants == 0
+        assert kit.active_session.kick_all_participants(meeting, **of).data.kicked_participants_count == 0
+        with pytest.raises(cloudflare.NotFoundError) as refusal:
+            kit.active_session.get_active_session(meeting, **of)
+        body: Any = refusal.value.body
+        assert (
+            body["error"]["message"]
+            == body["errors"][0]["message"]
+            == f"No active session found for meeting_id {meeting}"
+        )
+        with pytest.raises(cloudflare.NotFoundError):
+            kit.active_session.kick_participants(
+                meeting, **of, participant_ids=[participant], custom_participant_ids=[]
+            )
+
+
+def met(service: Service, kit: Any, app: str, ids: dict[str, Any], of: dict[str, Any]) -> tuple[str, str]:
+    """(meeting, participant) of a meeting that somebody is in."""
+    meeting = kit.meetings.create(app, **ids, title="Weekly").data.id
+    added = kit.meetings.add_participant(
+        meeting, **of, custom_participant_id="user-1", preset_name="host", name="Ada"
+    ).data
+    service.join(added.token, meeting)
+    return meeting, added.id

@@ -12,6 +12,7 @@ T = TypeVar("T")
 Status = Literal["LIVE", "IDLE", "ERRORED", "INVOKED"]
 RecordingStatus = Literal["INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED"]
 Permission = Literal["admin", "read"]
+MeetingSessionStatus = Literal["LIVE", "ENDED"]
 DeliveryState = Literal["waiting", "delivered", "failed"]
 
 
@@ -375,6 +376,95 @@ class Preset(Struct, frozen=True):
     ui: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+
+
+class MeetingSession(Struct, frozen=True):
+    """From the first participant of a meeting to the last; `associated_id` is the meeting's.
+
+    `minutes_consumed` are those of all participants together.
+    """
+
+    id: str
+    associated_id: str
+    meeting_display_name: str
+    status: MeetingSessionStatus
+    started_at: datetime
+    live_participants: int
+    max_concurrent_participants: int
+    minutes_consumed: float
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+
+
+class MeetingSessions(Struct, frozen=True):
+    sessions: list[MeetingSession]
+
+
+class MeetingSessionPage(Struct, frozen=True):
+    """One page of the sessions."""
+
+    data: MeetingSessions
+    paging: Paging
+
+    @property
+    def sessions(self) -> list[MeetingSession]:
+        return self.data.sessions
+
+
+class SessionParticipant(Struct, frozen=True):
+    """One stay of a participant; `user_id` is the participant's id, `duration` in minutes."""
+
+    id: str
+    user_id: str
+    custom_participant_id: str
+    display_name: str
+    preset_name: str
+    joined_at: datetime
+    left_at: datetime | None
+    duration: float
+
+
+class SessionParticipants(Struct, frozen=True):
+    participants: list[SessionParticipant]
+
+
+class SessionParticipantPage(Struct, frozen=True):
+    """One page of who was in a session."""
+
+    data: SessionParticipants
+    paging: Paging
+
+    @property
+    def participants(self) -> list[SessionParticipant]:
+        return self.data.participants
+
+
+class OneSessionParticipant(Struct, frozen=True):
+    participant: SessionParticipant
+
+
+class Person(Struct, frozen=True):
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    name: str | None
+    picture: str | None
+
+
+class ActedOn(Struct, frozen=True):
+    """Who was sent away, or muted."""
+
+    action: str
+    participants: list[Person]
+
+
+class KickedAll(Struct, frozen=True):
+    kicked_participants_count: int
+
+
+class MutedAll(Struct, frozen=True):
+    muted_participants_count: int
 
 
 class Webhook(Struct, frozen=True):

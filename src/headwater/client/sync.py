@@ -16,6 +16,7 @@ from headwater.client import transport
 from headwater.client.credentials import find_access
 from headwater.client.errors import ApiError, Unreachable
 from headwater.client.models import (
+    ActedOn,
     App,
     CreatedLivestream,
     CreatedToken,
@@ -23,6 +24,7 @@ from headwater.client.models import (
     Delivery,
     DeliveryState,
     DeliveryWithAttempts,
+    KickedAll,
     Livestream,
     LivestreamDay,
     LivestreamPage,
@@ -31,7 +33,11 @@ from headwater.client.models import (
     LivestreamWithSessions,
     LogEntry,
     Meeting,
+    MeetingSession,
+    MeetingSessionPage,
+    MeetingSessionStatus,
     Message,
+    MutedAll,
     NewKey,
     OrgAnalytics,
     Page,
@@ -45,6 +51,8 @@ from headwater.client.models import (
     RecordingStatus,
     Session,
     SessionHealth,
+    SessionParticipant,
+    SessionParticipantPage,
     StartedLivestream,
     Status,
     Token,
@@ -377,6 +385,78 @@ class Headwater:
     def delete_preset(self, preset_id: str) -> Preset:
         """Delete a preset; Conflict where participants have it."""
         return self._send(self._requests.delete_preset(preset_id))
+
+    def get_sessions(
+        self,
+        *,
+        page_no: int | None = None,
+        per_page: int | None = None,
+        meeting_id: str | None = None,
+        status: MeetingSessionStatus | None = None,
+        search: str | None = None,
+        sort_by: Literal["minutesConsumed", "createdAt"] | None = None,
+        sort_order: Literal["ASC", "DESC"] | None = None,
+    ) -> MeetingSessionPage:
+        """Fetch a page of the sessions of the app's meetings, by default the newest first."""
+        request = self._requests.get_sessions(
+            page_no=page_no,
+            per_page=per_page,
+            meeting_id=meeting_id,
+            status=status,
+            search=search,
+            sort_by=sort_by,
+            sort_order=sort_order,
+        )
+        return self._send(request)
+
+    def get_session_details(self, session_id: str) -> MeetingSession:
+        """Fetch a session of a meeting."""
+        return self._send(self._requests.get_session_details(session_id))
+
+    def get_session_participants(
+        self, session_id: str, *, page_no: int | None = None, per_page: int | None = None, search: str | None = None
+    ) -> SessionParticipantPage:
+        """Fetch a page of who was in a session of a meeting, one entry a stay."""
+        request = self._requests.get_session_participants(session_id, page_no=page_no, per_page=per_page, search=search)
+        return self._send(request)
+
+    def get_session_participant_details(self, session_id: str, participant_id: str) -> SessionParticipant:
+        """Fetch one stay, or the newest one of a participant."""
+        found = self._send(self._requests.get_session_participant_details(session_id, participant_id))
+        return found.participant
+
+    def get_session_livestream_sessions(
+        self, session_id: str, *, page_no: int | None = None, per_page: int | None = None
+    ) -> Page[Session]:
+        """Fetch a page of the broadcasts of a meeting while a session of it was open."""
+        request = self._requests.get_session_livestream_sessions(session_id, page_no=page_no, per_page=per_page)
+        return self._send(request)
+
+    def get_active_session(self, meeting_id: str) -> MeetingSession:
+        """Fetch the open session of a meeting; NotFound where nobody meets."""
+        return self._send(self._requests.get_active_session(meeting_id))
+
+    def kick_participants(
+        self, meeting_id: str, *, participant_ids: Sequence[str] = (), custom_participant_ids: Sequence[str] = ()
+    ) -> ActedOn:
+        """Send participants away; NotFound where none of them is in the meeting."""
+        request = self._requests.act_on_participants(meeting_id, "kick", participant_ids, custom_participant_ids)
+        return self._send(request)
+
+    def kick_all_participants(self, meeting_id: str) -> KickedAll:
+        """Send everybody away, and end the session."""
+        return self._send(self._requests.kick_all_participants(meeting_id))
+
+    def mute_participants(
+        self, meeting_id: str, *, participant_ids: Sequence[str] = (), custom_participant_ids: Sequence[str] = ()
+    ) -> ActedOn:
+        """Mute participants; they may unmute themselves."""
+        request = self._requests.act_on_participants(meeting_id, "mute", participant_ids, custom_participant_ids)
+        return self._send(request)
+
+    def mute_all_participants(self, meeting_id: str, *, allow_unmute: bool = True) -> MutedAll:
+        """Mute everybody."""
+        return self._send(self._requests.mute_all_participants(meeting_id, allow_unmute=allow_unmute))
 
     def create_webhook(self, *, name: str, url: str, events: Sequence[str], enabled: bool = True) -> Webhook:
         """Have events sent to a URL; `get_webhook_events` says which there are."""

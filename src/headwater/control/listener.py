@@ -1,4 +1,4 @@
-"""The pipeline's events on their way to the database: a bounded, ordered queue and one task that writes.
+"""The events of pipeline and rooms on their way to the database: a bounded, ordered queue and one task that writes.
 
 `EventWriter.listen` is called in the event loop and never blocks. One transaction takes everything that is waiting, and
 a session's progress is kept once, its newest: 200 livestreams cost two commits a second. While the database is down the
@@ -21,15 +21,21 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
     StatementError,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from headwater.control import history, meeting_history
 from headwater.control.database import Database, DatabaseAway
-from headwater.control.history import record
 from headwater.control.repository.sessions import Progress, save_progress
 from headwater.events import (
     Event,
+    ParticipantJoined,
+    ParticipantLeft,
     RecordingChanged,
     RecordingFailed,
     RecordingReady,
+    RoomClosed,
+    RoomEvent,
+    RoomOpened,
     SessionClosed,
     SessionHealth,
     SessionOpened,
@@ -52,7 +58,16 @@ PROGRESS_DELAY_S = 0.5
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 5.0
 
-_ESSENTIAL = (SessionOpened, SessionPlayable, SessionClosed, RecordingChanged, RecordingReady, RecordingFailed)
+_ROOM = (RoomOpened, ParticipantJoined, ParticipantLeft, RoomClosed)
+_ESSENTIAL = (
+    SessionOpened,
+    SessionPlayable,
+    SessionClosed,
+    RecordingChanged,
+    RecordingReady,
+    RecordingFailed,
+    *_ROOM,
+)
 
 log = logging.getLogger("headwater.control")
 
@@ -61,14 +76,14 @@ class EventWriter:
     """Takes events now, writes them soon.
 
     Args:
-        written: Called after events of livestreams have become durable, with the ids of those livestreams.
+        written: Called after events have become durable, with the ids of the livestreams and meetings they are about.
     """
 
     def __init__(self, database: Database, node: str, *, written: Callable[[set[str]], None] | None = None) -> None:
         self._database = database
         self._node = node
         self._written = written
-        self._queue: deque[Event] = deque()
+        self._queue: deque[Event | RoomEvent] = deque()
         self._progress: dict[str, SessionProgress] = {}
         # How many events and how much progress has been taken, and how much of either is durable.
         self._taken = self._durable = 0
@@ -83,7 +98,7 @@ class EventWriter:
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="event-writer")
 
-    def listen(self, event: Event) -> None:
+    def listen(self, event: Event | RoomEvent) -> None:
         """Take an event; the `headwater.events.Listener` of the control plane."""
         if isinstance(event, SessionProgress):
             self._progress[event.session_id] = event  # bounded by the open sessions
@@ -100,10 +115,10 @@ class EventWriter:
             return
         self._wake.set()
 
-    def _has_room(self, event: Event) -> bool:
+    def _has_room(self, event: Event | RoomEvent) -> bool:
         return len(self._queue) < (ESSENTIAL_LIMIT if isinstance(event, _ESSENTIAL) else QUEUE_LIMIT)
 
-    def _drop(self, event: Event) -> None:
+    def _drop(self, event: Event | RoomEvent) -> None:
         self._dropped += 1
         if self._dropped & (self._dropped - 1) == 0:  # the 1st, 2nd, 4th ...: an outage does not flood the log too
             log.error(
@@ -204,27 +219,29 @@ class EventWriter:
         self._advanced.set()
         self._advanced = asyncio.Event()
 
-    def _forget(self, batch: list[Event], progress: dict[str, SessionProgress]) -> None:
+    def _forget(self, batch: list[Event | RoomEvent], progress: dict[str, SessionProgress]) -> None:
         for _ in batch:
             self._queue.popleft()
         for session_id, entry in progress.items():
             if self._progress.get(session_id) is entry:
                 del self._progress[session_id]
         if self._written is not None:
-            touched = {
-                event.livestream_id
-                for event in batch
-                if event.livestream_id is not None and not isinstance(event, SessionHealth)
-            }
-            self._written(touched)
+            about = (_subject(event) for event in batch if not isinstance(event, SessionHealth))
+            self._written({of for of in about if of is not None})
 
-    async def _write(self, batch: list[Event], progress: list[SessionProgress]) -> None:
+    async def _write(self, batch: list[Event | RoomEvent], progress: list[SessionProgress]) -> None:
         async with self._database.write() as conn:
             for event in batch:
-                await record(conn, event, self._node)
+                await self._record(conn, event)
             await save_progress(conn, [_totals(entry) for entry in progress])
 
-    async def _write_singly(self, batch: list[Event], progress: list[SessionProgress]) -> bool:
+    async def _record(self, conn: AsyncConnection, event: Event | RoomEvent) -> None:
+        if isinstance(event, _ROOM):
+            await meeting_history.record(conn, event, self._node)
+        else:
+            await history.record(conn, event, self._node)
+
+    async def _write_singly(self, batch: list[Event | RoomEvent], progress: list[SessionProgress]) -> bool:
         """Write event by event, leaving out those that the database refuses: one bad event must not stop the rest.
 
         Returns:
@@ -233,7 +250,7 @@ class EventWriter:
         for event in [*batch, *progress]:
             try:
                 async with self._database.write() as conn:
-                    await record(conn, event, self._node)
+                    await self._record(conn, event)
             except (SQLAlchemyError, DatabaseAway) as error:
                 if not _is_ours(error):
                     return False
@@ -248,9 +265,13 @@ def _is_ours(error: Exception) -> bool:
     return isinstance(error, StatementError)
 
 
-def _about(event: Event) -> dict[str, str]:
+def _subject(event: Event | RoomEvent) -> str | None:
+    return event.meeting_id if isinstance(event, _ROOM) else event.livestream_id
+
+
+def _about(event: Event | RoomEvent) -> dict[str, str]:
     """What the log line of an event carries."""
-    names = ("session_id", "livestream_id")
+    names = ("session_id", "livestream_id", "meeting_id")
     return {name: value for name in names if (value := getattr(event, name, None)) is not None}
 
 

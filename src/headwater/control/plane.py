@@ -3,7 +3,9 @@
 plane = await ControlPlane.open(settings)      migrated
 await plane.recover(recordings)                sessions that a crash left open are closed, with what was recorded
 plane.attach(broadcasts)                       answers now know what is live
+plane.attach_rooms(rooms)                      ... and who meets
 ... events go to plane.listen; plane.stream_keys and plane.playbacks answer the pipeline ...
+... rooms' events go to plane.hear; plane.doorkeeper answers the rooms ...
 credentials = await plane.announce(addresses)  once the servers are bound
 plane.webhooks.start()                         from here on webhooks are told, also what the last run left
 ... plane.api serves /client/v4, plane.dashboard /dashboard/api, plane.routes what lies beside it ...
@@ -15,6 +17,7 @@ await plane.close(timeout_s)                   after the last session has been c
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -22,7 +25,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from headwater.control import recording_history
+from headwater.control import meeting_history, recording_history
 from headwater.control.api import well_known
 from headwater.control.api.application import build_api
 from headwater.control.api.auth import Authenticator
@@ -39,7 +42,7 @@ from headwater.control.files import Files
 from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
 from headwater.control.participant_tokens import TokenKey
-from headwater.control.repository import livestreams, recordings, sessions
+from headwater.control.repository import livestreams, meeting_sessions, recordings, sessions
 from headwater.control.repository.recordings import RecordingRow, RecordingStatus
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.retention import RecordingSettings, Retention
@@ -48,7 +51,13 @@ from headwater.control.urls import Addresses, Urls
 from headwater.control.webhooks.dispatcher import Dispatcher
 from headwater.control.webhooks.settings import WebhookSettings
 from headwater.errors import OperatorError
-from headwater.events import Event, RecordingReady, SessionOpened
+from headwater.events import Event, RecordingReady, RoomEvent, SessionOpened
+from headwater.rooms import Rooms
+
+KNOWN_EVERY_S = 5.0
+"""How often it is written down that rooms are open: a crash loses no more of a meeting."""
+
+log = logging.getLogger("headwater.control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class ControlPlane:
         self.playbacks = Playbacks(database)
         self._events = EventWriter(database, node, written=self._written)
         self._checks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
         self.links = Links(key, database)
         link_ms = round(settings.download_link_s * 1000)
         self.webhooks = Dispatcher(database, node, self._urls, webhooks, links=self.links, link_ms=link_ms)
@@ -163,6 +173,10 @@ class ControlPlane:
         try:
             async with self._database.read() as conn:
                 orphans = await sessions.left_open(conn, self._node)
+                rooms = await meeting_sessions.left_open(conn, self._node)
+            for room in rooms:
+                async with self._database.write() as conn:
+                    await meeting_history.recover(conn, room, _now_ms())
             for session in orphans:
                 recording = await recorded(session)
                 async with self._database.write() as conn:
@@ -228,6 +242,10 @@ class ControlPlane:
             self._checks.add(check)
             check.add_done_callback(self._checks.discard)
 
+    def hear(self, event: RoomEvent) -> None:
+        """Take an event of the rooms; the `headwater.events.RoomListener` of this plane."""
+        self._events.listen(event)
+
     async def _check_admission(self, livestream_id: str) -> None:
         """End a session that was admitted just before its livestream was disabled, stopped or deleted.
 
@@ -262,6 +280,23 @@ class ControlPlane:
             self._service.files = files
             self._retention.start(_now_ms)
 
+    def attach_rooms(self, rooms: Rooms) -> None:
+        """Ask this for who meets, and to send people away."""
+        self._service.rooms = rooms
+        self._watching = asyncio.get_running_loop().create_task(self._watch_rooms(), name="open-rooms")
+
+    async def _watch_rooms(self) -> None:
+        """Write down which rooms are open, so that a crash ends their sessions close to where it was."""
+        while True:
+            await asyncio.sleep(KNOWN_EVERY_S)
+            session_ids = [room.session_id for room in self._service.rooms.all()]
+            try:
+                if session_ids:
+                    async with self._database.write() as conn:
+                        await meeting_sessions.known(conn, session_ids, _now_ms())
+            except (SQLAlchemyError, DatabaseAway) as error:
+                log.warning("open rooms could not be written down: %s", error)
+
     async def announce(self, addresses: Addresses) -> Credentials | None:
         """The servers are bound: make the first account if there is none, refresh `credentials.json`.
 
@@ -288,6 +323,8 @@ class ControlPlane:
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
         checks = set(self._checks)
+        if self._watching is not None:
+            checks.add(self._watching)
         for check in checks:
             check.cancel()
         if checks:

@@ -21,6 +21,7 @@ from headwater.events import (
     SessionProgress,
 )
 from headwater.health import HealthSample
+from tests.unit.control.rooms import FakeRooms
 
 _numbers = itertools.count(1)
 
@@ -155,6 +156,7 @@ class Api:
     broadcasts: FakeBroadcasts
     credentials: Credentials
     http: httpx.AsyncClient
+    rooms: FakeRooms
 
     @property
     def account(self) -> str:
@@ -188,9 +190,11 @@ async def open_api(plane: ControlPlane) -> Api:
     assert credentials is not None
     broadcasts = FakeBroadcasts(plane)
     plane.attach(broadcasts)
+    rooms = FakeRooms(plane.hear, now_ms)
+    plane.attach_rooms(rooms)
     http = httpx.AsyncClient(
         transport=httpx.ASGITransport(plane.api, client=("192.0.2.1", 1234)),
         base_url="http://127.0.0.1:8080/client/v4",
         headers={"Authorization": f"Bearer {credentials.api_token}"},
     )
-    return Api(plane, broadcasts, credentials, http)
+    return Api(plane, broadcasts, credentials, http, rooms)

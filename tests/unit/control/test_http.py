@@ -162,8 +162,14 @@ class _Ids(dict[str, str]):
 
 
 HOOK = {"name": "hook", "url": "https://9.9.9.9/hook", "events": ["livestreaming.statusUpdate"]}
-COLLECTIONS = ("/livestreams", "/meetings", "/presets", "/webhooks", "/webhooks/all")
+COLLECTIONS = ("/livestreams", "/meetings", "/presets", "/sessions", "/webhooks", "/webhooks/all")
 SOMEBODY = {"custom_participant_id": "user-1", "preset_name": "host", "name": "ours"}
+
+
+async def meet(api: Api, meeting_id: str, token: str) -> str:
+    """Somebody comes into a meeting; returns the session's id."""
+    api.rooms.join(await api.plane.doorkeeper.admit(token, meeting_id))
+    return api.rooms.open[meeting_id].session_id
 
 
 class TestCrossing:
@@ -187,6 +193,7 @@ class TestCrossing:
         recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
         participant = (await any_api.call("POST", f"/meetings/{meeting['id']}/participants", json=SOMEBODY))["data"]
         preset = (await any_api.call("POST", "/presets", json={"name": "ours"}))["data"]
+        met = await meet(any_api, meeting["id"], participant["token"])
         account_id, app_id, secret = await _account_with_token(any_api)
         ids = {
             "participant_id": participant["id"],
@@ -206,6 +213,7 @@ class TestCrossing:
             given["livestream_id"] = created["id"]
             body = {"json": given} if operation.body is not None else {}
             headers = {"Authorization": f"Bearer {secret}"}
+            ids["session_id"] = met if operation.tag == "Sessions" else broadcast.session_id
             our_path = operation.path.format(account_id=ours.account_id, app_id=ours.app_id, **ids)
             refused(await any_api.http.request(operation.method, our_path, headers=headers, **body), 403)
             if "{app_id}" in operation.path:
@@ -218,6 +226,7 @@ class TestCrossing:
             assert not [word for word in (*ids.values(), created["stream_key"], "ours") if word in response.text]
         assert (await any_api.call("GET", f"/livestreams/{created['id']}"))["data"]["livestream"] == before
         assert any_api.broadcasts.open != {}
+        assert len(any_api.rooms.open[meeting["id"]].participants) == 1
 
     async def test_another_accounts_app_does_not_exist(self, any_api: Api) -> None:
         created = await any_api.create()
@@ -240,6 +249,7 @@ class TestCrossing:
         recording = (await any_api.call("POST", "/recordings", json={"livestream_id": created["id"]}))["data"]
         participant = (await any_api.call("POST", f"/meetings/{meeting['id']}/participants", json=SOMEBODY))["data"]
         preset = (await any_api.call("POST", "/presets", json={"name": "ours"}))["data"]
+        met = await meet(any_api, meeting["id"], participant["token"])
         response = await any_api.http.post(any_api.account + "/apps", json={"name": "second"})
         second = f"{any_api.account}/{response.json()['data']['app']['id']}"
         ids = {
@@ -260,6 +270,7 @@ class TestCrossing:
             if operation.path.startswith("/accounts/{account_id}/realtime/kit/{app_id}/")
         ]
         for operation in crossing:
+            ids["session_id"] = met if operation.tag == "Sessions" else broadcast.session_id
             path = operation.path.format_map(ids)
             if path.removeprefix(second) in COLLECTIONS or "analytics" in path:
                 continue

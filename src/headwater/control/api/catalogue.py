@@ -6,10 +6,12 @@ from typing import Final
 
 from headwater.control.api.operations import Operation
 from headwater.control.api.routes import (
+    active_session,
     analytics,
     apps,
     experience,
     livestreams,
+    meeting_sessions,
     meetings,
     participants,
     presets,
@@ -25,6 +27,8 @@ OPERATIONS: Final[list[Operation]] = [
     *livestreams.OPERATIONS,
     *meetings.OPERATIONS,
     *participants.OPERATIONS,
+    *active_session.OPERATIONS,
+    *meeting_sessions.OPERATIONS,
     *presets.OPERATIONS,
     *recordings.OPERATIONS,
     *analytics.OPERATIONS,

@@ -18,13 +18,24 @@ server's base URL and token. Send the API token as `Authorization: Bearer ...`. 
 Times in answers are ISO 8601 in UTC. Refusals carry `error` and `errors`, both with the HTTP status and a sentence.
 """
 
-TAGS = ("Livestreams", "Meetings", "Presets", "Recordings", "Analytics", "Webhooks", "Apps", "Tokens")
+TAGS = (
+    "Livestreams",
+    "Meetings",
+    "Presets",
+    "Sessions",
+    "Active session",
+    "Recordings",
+    "Analytics",
+    "Webhooks",
+    "Apps",
+    "Tokens",
+)
 
 _PATH_PARAMETERS = {
     "account_id": "The account.",
     "app_id": "The app.",
     "livestream_id": "The livestream.",
-    "session_id": "The livestream session.",
+    "session_id": "The session, of a livestream or of a meeting.",
     "recording_id": "The recording.",
     "meeting_id": "The meeting.",
     "participant_id": "The participant.",

@@ -93,6 +93,12 @@ async def get(conn: AsyncConnection, meeting_id: str, participant_id: str) -> Pa
     return one(ParticipantRow, (await conn.execute(query)).one_or_none())
 
 
+async def get_many(conn: AsyncConnection, meeting_id: str, ids: Sequence[str]) -> list[ParticipantRow]:
+    """Participants of a meeting by their ids, the oldest first."""
+    query = _all().where(_c.meeting_id == meeting_id, _c.id.in_(ids)).order_by(_c.created_ms, _c.id)
+    return many(ParticipantRow, (await conn.execute(query)).all())
+
+
 async def of_custom_id(conn: AsyncConnection, meeting_id: str, custom_id: str) -> ParticipantRow | None:
     query = _all().where(_c.meeting_id == meeting_id, _c.custom_participant_id == custom_id)
     return one(ParticipantRow, (await conn.execute(query)).one_or_none())

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from headwater.analytics.days import Spell, milliseconds
 from headwater.control.repository import analytics
 from headwater.control.repository.rows import columns_of, many, one, page
-from headwater.control.tables import livestream_sessions, session_health
+from headwater.control.tables import livestream_sessions, livestreams, session_health
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,17 @@ async def list_page(
     query = select(*_COLUMNS).where(_c.livestream_id == livestream_id)
     query = query.order_by(_c.started_ms.desc(), _c.id.desc())
     return await page(conn, SessionRow, query, offset, limit)
+
+
+async def of_meeting(
+    conn: AsyncConnection, meeting_id: str, from_ms: int, to_ms: int | None, *, offset: int, limit: int
+) -> tuple[list[SessionRow], int]:
+    """A page of the broadcasts of a meeting in a time, the newest first, and how many there are."""
+    query = select(*_COLUMNS).join(livestreams, livestreams.c.id == _c.livestream_id)
+    query = query.where(livestreams.c.meeting_id == meeting_id, _c.known_ms >= from_ms)
+    if to_ms is not None:
+        query = query.where(_c.started_ms <= to_ms)
+    return await page(conn, SessionRow, query.order_by(_c.started_ms.desc(), _c.id.desc()), offset, limit)
 
 
 async def left_open(conn: AsyncConnection, node: str) -> list[SessionRow]:

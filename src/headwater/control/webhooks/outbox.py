@@ -7,7 +7,7 @@ is stored where no webhook listens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from headwater.control.repository import deliveries, livestreams, meetings, webhooks
 from headwater.control.repository.accounts import AppRow
 from headwater.control.repository.livestreams import LivestreamRow
+from headwater.control.repository.meeting_sessions import MeetingSessionRow, PeerRow
 from headwater.control.repository.meetings import MeetingRow
 from headwater.control.repository.rows import columns_of
 from headwater.control.repository.webhooks import WebhookRow
@@ -102,10 +103,60 @@ async def recording_status(conn: AsyncConnection, recording: RecordingRow, at_ms
     await _store(conn, listening, event)
 
 
+async def meeting_started(conn: AsyncConnection, meeting: MeetingRow, session: MeetingSessionRow) -> None:
+    """Tell that somebody is in a meeting, whose row the caller has locked; so for the next ones."""
+
+    def payload(app: AppRow) -> Payload:
+        return payloads.meeting_started(meeting, app, session_id=session.id, started_ms=session.started_ms)
+
+    await _of_meeting(conn, meeting, names.MEETING_STARTED, session.started_ms, payload)
+
+
+async def meeting_ended(
+    conn: AsyncConnection, meeting: MeetingRow, session: MeetingSessionRow, at_ms: int, reason: str
+) -> None:
+    def payload(app: AppRow) -> Payload:
+        return payloads.meeting_ended(
+            meeting, app, session_id=session.id, started_ms=session.started_ms, ended_ms=at_ms, reason=reason
+        )
+
+    await _of_meeting(conn, meeting, names.MEETING_ENDED, at_ms, payload)
+
+
+async def participant_joined(
+    conn: AsyncConnection, meeting: MeetingRow, session: MeetingSessionRow, peer: PeerRow
+) -> None:
+    def payload(app: AppRow) -> Payload:
+        return payloads.participant_joined(meeting, app, session, peer)
+
+    await _of_meeting(conn, meeting, names.PARTICIPANT_JOINED, peer.joined_ms, payload)
+
+
+async def participant_left(
+    conn: AsyncConnection, meeting: MeetingRow, session: MeetingSessionRow, peer: PeerRow, at_ms: int, reason: str
+) -> None:
+    def payload(app: AppRow) -> Payload:
+        return payloads.participant_left(meeting, app, session, peer, left_ms=at_ms, reason=reason)
+
+    await _of_meeting(conn, meeting, names.PARTICIPANT_LEFT, at_ms, payload)
+
+
+async def _of_meeting(
+    conn: AsyncConnection, meeting: MeetingRow, name: str, at_ms: int, payload: Callable[[AppRow], Payload]
+) -> None:
+    listening = await webhooks.listening(conn, meeting.app_id, name)
+    if listening:
+        event = OutboxEvent(meeting.app_id, name, meeting.id, payload(await _app(conn, meeting.app_id)), at_ms)
+        await _store(conn, listening, event)
+
+
+async def _app(conn: AsyncConnection, app_id: str) -> AppRow:
+    return AppRow(*(await conn.execute(select(*columns_of(apps, AppRow)).where(apps.c.id == app_id))).one())
+
+
 async def _around(conn: AsyncConnection, livestream: LivestreamRow) -> tuple[AppRow, MeetingRow | None]:
     """The app and the meeting of a livestream."""
-    query = select(*columns_of(apps, AppRow)).where(apps.c.id == livestream.app_id)
-    app = AppRow(*(await conn.execute(query)).one())
+    app = await _app(conn, livestream.app_id)
     if livestream.meeting_id is None:
         return app, None
     return app, await meetings.get(conn, livestream.app_id, livestream.meeting_id)

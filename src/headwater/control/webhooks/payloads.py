@@ -14,6 +14,7 @@ import msgspec
 from headwater.control.api.times import iso, iso_or_none
 from headwater.control.repository.accounts import AppRow
 from headwater.control.repository.livestreams import LivestreamRow
+from headwater.control.repository.meeting_sessions import MeetingSessionRow, PeerRow
 from headwater.control.repository.meetings import MeetingRow
 from headwater.control.urls import Urls
 from headwater.control.webhooks import names
@@ -73,6 +74,38 @@ def meeting_ended(
     """
     session = _meeting_session(meeting, app, session_id, started_ms, live=False)
     return {"event": names.MEETING_ENDED, "meeting": {**session, "endedAt": iso(ended_ms)}, "reason": reason}
+
+
+def participant_joined(meeting: MeetingRow, app: AppRow, session: MeetingSessionRow, peer: PeerRow) -> Payload:
+    """`meeting.participantJoined`."""
+    return {
+        "event": names.PARTICIPANT_JOINED,
+        "meeting": _meeting_session(meeting, app, session.id, session.started_ms, live=True),
+        "participant": _participant(peer),
+    }
+
+
+def participant_left(
+    meeting: MeetingRow, app: AppRow, session: MeetingSessionRow, peer: PeerRow, *, left_ms: int, reason: str
+) -> Payload:
+    """`meeting.participantLeft`; `reason` is ours: `LEFT`, `KICKED`, `LOST` and the like."""
+    return {
+        "event": names.PARTICIPANT_LEFT,
+        "meeting": _meeting_session(meeting, app, session.id, session.started_ms, live=True),
+        "participant": {**_participant(peer), "leftAt": iso(left_ms)},
+        "reason": reason,
+    }
+
+
+def _participant(peer: PeerRow) -> Payload:
+    return {
+        "peerId": peer.id,
+        "participantId": peer.participant_id,
+        "customParticipantId": peer.custom_participant_id,
+        "userDisplayName": peer.name,
+        "presetName": peer.preset_name,
+        "joinedAt": iso(peer.joined_ms),
+    }
 
 
 def _meeting_session(meeting: MeetingRow, app: AppRow, session_id: str, started_ms: int, *, live: bool) -> Payload:
