@@ -232,14 +232,8 @@ class EventWriter:
     async def _write(self, batch: list[Event | RoomEvent], progress: list[SessionProgress]) -> None:
         async with self._database.write() as conn:
             for event in batch:
-                await self._record(conn, event)
+                await record(conn, event, self._node)
             await save_progress(conn, [_totals(entry) for entry in progress])
-
-    async def _record(self, conn: AsyncConnection, event: Event | RoomEvent) -> None:
-        if isinstance(event, _ROOM):
-            await meeting_history.record(conn, event, self._node)
-        else:
-            await history.record(conn, event, self._node)
 
     async def _write_singly(self, batch: list[Event | RoomEvent], progress: list[SessionProgress]) -> bool:
         """Write event by event, leaving out those that the database refuses: one bad event must not stop the rest.
@@ -250,12 +244,20 @@ class EventWriter:
         for event in [*batch, *progress]:
             try:
                 async with self._database.write() as conn:
-                    await self._record(conn, event)
+                    await record(conn, event, self._node)
             except (SQLAlchemyError, DatabaseAway) as error:
                 if not _is_ours(error):
                     return False
                 log.error("the database refused an event: kind=%s %s", type(event).__name__, error, extra=_about(event))
         return True
+
+
+async def record(conn: AsyncConnection, event: Event | RoomEvent, node: str) -> None:
+    """Write one event."""
+    if isinstance(event, _ROOM):
+        await meeting_history.record(conn, event, node)
+    else:
+        await history.record(conn, event, node)
 
 
 def _is_ours(error: Exception) -> bool:
