@@ -289,3 +289,6 @@ class LiveSnapshot:
     viewers: int
     health: tuple[HealthSample, ...] = ()
     """The last samples, the newest at the end."""
+
+    warnings: tuple[str, ...] = ()
+    """Codes of what they gave reason to say when that was last looked at, some 10 s ago at most."""

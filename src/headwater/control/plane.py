@@ -69,6 +69,8 @@ class PlaneFacts:
         database_errors: Statements that failed and connections that could not be had, so far.
         events_waiting: Events of the pipeline that are not durable yet.
         events_dropped: Those that were lost for want of room, so far.
+        webhooks_delivered, webhooks_failed: Deliveries to webhooks that are over, so far.
+        webhook_attempts_failed: Attempts that did not deliver, so far.
     """
 
     connections_in_use: int
@@ -76,6 +78,9 @@ class PlaneFacts:
     database_errors: int
     events_waiting: int
     events_dropped: int
+    webhooks_delivered: int = 0
+    webhooks_failed: int = 0
+    webhook_attempts_failed: int = 0
 
 
 class ControlPlane:
@@ -271,7 +276,25 @@ class ControlPlane:
     def facts(self) -> PlaneFacts:
         """What is known without asking anybody."""
         database, events = self._database, self._events
-        return PlaneFacts(database.connections_in_use, POOL_SIZE, database.errors, events.waiting, events.dropped)
+        tally = self.webhooks.tally
+        return PlaneFacts(
+            database.connections_in_use,
+            POOL_SIZE,
+            database.errors,
+            events.waiting,
+            events.dropped,
+            tally.delivered,
+            tally.failed,
+            tally.attempts_failed,
+        )
+
+    async def webhooks_waiting(self) -> tuple[int, float]:
+        """How many deliveries to webhooks wait, and for how many seconds the oldest has.
+
+        Raises:
+            SQLAlchemyError, DatabaseAway: the database does not answer.
+        """
+        return await self.webhooks.outstanding()
 
     def attach(self, broadcasts: Broadcasts, files: Files | None = None) -> None:
         """Ask this for what is live, and to stop it; and `files` to delete what was recorded."""

@@ -195,6 +195,7 @@ class LivestreamSession:
         self._sound: Part | None = None
         self._level: tuple[int, Level] | None = None
         self._advise_again_ms: dict[str, int] = {}
+        self._warnings: tuple[str, ...] = ()
         self._keep = hub.settings.record if grant.record is None else grant.record
         self._packager = Packager(hub.packager_settings, first_msn=first_msn, now_ms=now_ms)
         self.patience_ms = self._packager.patience_ms
@@ -391,7 +392,9 @@ class LivestreamSession:
         samples = tuple(self._samples)
         self._emit(SessionHealth(self.grant.livestream_id, self.id, samples[-self._unsaved :]))
         self._unsaved = 0
-        for entry in advise(samples):
+        advice = advise(samples)
+        self._warnings = tuple(entry.code for entry in advice)
+        for entry in advice:
             # Jumps have been told by the packager; what comes and goes is told now and then.
             if entry.code != TIMESTAMPS_JUMP and samples[-1].at_ms >= self._advise_again_ms.get(entry.code, 0):
                 self._advise_again_ms[entry.code] = samples[-1].at_ms + ADVISE_AGAIN_MS
@@ -623,6 +626,7 @@ class LivestreamSession:
             viewer_seconds=self.viewer_seconds,
             viewers=self._program.viewers,
             health=tuple(self._samples),
+            warnings=self._warnings if self._wait_until_ms is None else (),
         )
 
     def warn(self, code: str, message: str) -> None:

@@ -8,6 +8,7 @@ what only grows. Labels are words of ours; `livestream_id`, the one that is not,
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -25,13 +26,26 @@ from headwater.events import LiveSnapshot
 from headwater.telemetry.counts import Counts
 from headwater.telemetry.lag import LoopLag
 from headwater.telemetry.readiness import Report
-from headwater.telemetry.sources import Answers, Ingest, PlaneFacts, Recorder, Sources
+from headwater.telemetry.sources import Answers, Ingest, PlaneFacts, Recorder, Sources, Watched
+
+SHARES = (0.5, 0.95, 0.99)
+"""Of viewing sessions of what is live, whose start-up and latency are told."""
 
 
 def families(
-    sources: Sources, counts: Counts, lag: LoopLag, report: Report, *, max_livestreams: int
+    sources: Sources,
+    counts: Counts,
+    lag: LoopLag,
+    report: Report,
+    webhooks_waiting: tuple[int, float] | None,
+    *,
+    max_livestreams: int,
 ) -> Iterator[Metric]:
-    """Every metric of ours, as it is now. In the event loop: nothing changes meanwhile."""
+    """Every metric of ours, as it is now. In the event loop: nothing changes meanwhile.
+
+    Args:
+        webhooks_waiting: How many deliveries, and for how many seconds the oldest; None: not known.
+    """
     yield InfoMetricFamily(
         "headwater_build",
         "The version that runs.",
@@ -45,7 +59,11 @@ def families(
     if sources.recorder is not None:
         yield from _recorder(sources.recorder)
     yield from _server(report, lag)
-    yield from _control(sources.plane.facts())
+    facts = sources.plane.facts()
+    yield from _control(facts)
+    yield from _webhooks(facts, webhooks_waiting)
+    yield from _warned(live)
+    yield from _watched(sources.watched)
     yield from _each_livestream(live, max_livestreams)
 
 
@@ -150,6 +168,51 @@ def _control(facts: PlaneFacts) -> Iterator[Metric]:
     yield _counter("database_errors", text, facts.database_errors)
     yield _gauge("events_waiting", "Events of sessions that are not durable yet.", facts.events_waiting)
     yield _counter("events_dropped", "Events that were lost: the database was away for too long.", facts.events_dropped)
+
+
+def _webhooks(facts: PlaneFacts, waiting: tuple[int, float] | None) -> Iterator[Metric]:
+    if waiting is not None:
+        text = "Events that wait to be delivered to webhooks, on all servers of the database."
+        yield _gauge("webhook_deliveries_waiting", text, waiting[0])
+        text = "For how long the oldest of them has waited; 0 where none does."
+        yield _gauge("webhook_oldest_waiting_seconds", text, waiting[1])
+    results = {"delivered": facts.webhooks_delivered, "failed": facts.webhooks_failed}
+    yield _counters("webhook_deliveries", "Deliveries that are over, by what came of them.", "result", results)
+    yield _counter("webhook_attempts_failed", "Attempts that did not deliver.", facts.webhook_attempts_failed)
+
+
+def _warned(live: Sequence[LiveSnapshot]) -> Iterator[Metric]:
+    """What livestreams are warned of now."""
+    text = "Livestreams whose media gives reason to warn of something now."
+    yield _gauge("livestreams_warned", text, sum(bool(each.warnings) for each in live))
+    codes = GaugeMetricFamily("headwater_livestream_warnings", "The same, by what it is.", labels=("code",))
+    for code, number in sorted(Counter(code for each in live for code in each.warnings).items()):
+        codes.add_metric((code,), number)
+    yield codes
+
+
+def _watched(watched: Watched) -> Iterator[Metric]:
+    """How viewers fare: those whose players report."""
+    totals = watched.totals
+    yield _counter("viewings", "Viewing sessions that report how they fare.", totals["views"])
+    yield _counter("viewings_started", "Those of them that have played.", totals["started"])
+    yield _counter("viewings_stalled", "Those that stood still at least once.", totals["stalled_views"])
+    yield _counter("viewer_stalls", "Times that a picture stood still.", totals["stalls"])
+    yield _counter("viewer_stalled_seconds", "How long pictures stood still.", totals["stalled_ms"] / 1000)
+    yield _counter("viewer_played_seconds", "How long pictures moved.", totals["played_ms"] / 1000)
+    for name, metric, text in (
+        (
+            "viewer_startup_seconds",
+            "startup_ms",
+            "Time to the first picture that a share of the viewers does not exceed.",
+        ),
+        ("viewer_latency_seconds", "latency_ms", "Latency that a share of the viewers does not exceed."),
+    ):
+        family = GaugeMetricFamily(f"headwater_{name}", text, labels=("share",))
+        for share, value in zip(SHARES, watched.quantiles(metric, SHARES), strict=True):
+            if value is not None:
+                family.add_metric((f"{share:g}",), value / 1000)
+        yield family
 
 
 def _each_livestream(live: Sequence[LiveSnapshot], limit: int) -> Iterator[Metric]:

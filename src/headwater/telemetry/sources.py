@@ -107,6 +107,15 @@ class PlaneFacts(Protocol):
     @property
     def events_dropped(self) -> int: ...
 
+    @property
+    def webhooks_delivered(self) -> int: ...
+
+    @property
+    def webhooks_failed(self) -> int: ...
+
+    @property
+    def webhook_attempts_failed(self) -> int: ...
+
 
 class Plane(Protocol):
     """The control plane."""
@@ -115,6 +124,20 @@ class Plane(Protocol):
         """Ask the database; raises what it raises."""
 
     def facts(self) -> PlaneFacts: ...
+
+    async def webhooks_waiting(self) -> tuple[int, float]:
+        """How many deliveries wait, and for how many seconds the oldest has; raises what the database raises."""
+
+
+class Watched(Protocol):
+    """How viewers fare, as their players report."""
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """Since the start; `analytics.experience.TOTALS`."""
+
+    def quantiles(self, metric: str, shares: Sequence[float]) -> Sequence[float | None]:
+        """Of one of `analytics.experience.METRICS`, over viewing sessions of what is live; None: nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +155,5 @@ class Sources:
     origin: Origin
     recorder: Recorder | None
     plane: Plane
+    watched: Watched
     data: Path

@@ -23,6 +23,7 @@ from headwater.events import Event
 from headwater.telemetry.counts import Counts
 from headwater.telemetry.lag import LoopLag
 from headwater.telemetry.metrics import families
+from headwater.telemetry.probe import Probe
 from headwater.telemetry.readiness import Readiness
 from headwater.telemetry.routes import operator_app, probes
 from headwater.telemetry.settings import TelemetrySettings
@@ -46,6 +47,7 @@ class Telemetry:
         self._supervisor = Supervisor()
         self._tracing = open_tracing(os.environ)
         self._sources: Sources | None = None
+        self._webhooks: Probe[tuple[int, float]] | None = None
 
     def start(self) -> None:
         self._lag.start()
@@ -62,6 +64,7 @@ class Telemetry:
 
     def watch(self, sources: Sources) -> None:
         self._sources = sources
+        self._webhooks = Probe(sources.plane.webhooks_waiting, self._settings.ready_database_s)
         self.readiness.watch(sources)
 
     def accepting(self) -> None:
@@ -76,6 +79,8 @@ class Telemetry:
         self._lag.stop()
         self._supervisor.close()
         self.readiness.stop()
+        if self._webhooks is not None:
+            self._webhooks.cancel()
         if self._tracing is not None:
             await self._tracing.close()
 
@@ -93,4 +98,13 @@ class Telemetry:
             return None
         report = await self.readiness.report()
         limit = self._settings.max_livestreams
-        return list(families(self._sources, self._counts, self._lag, report, max_livestreams=limit))
+        waiting = await self._webhooks_waiting()
+        return list(families(self._sources, self._counts, self._lag, report, waiting, max_livestreams=limit))
+
+    async def _webhooks_waiting(self) -> tuple[int, float] | None:
+        """None: the database does not say."""
+        assert self._webhooks is not None, "there are sources"
+        try:
+            return await self._webhooks.answer()
+        except Exception:
+            return None

@@ -280,7 +280,12 @@ async def test_checkpoints_say_what_has_changed_until_a_session_is_let_go(tmp_pa
     checkpoints.check(1.0, 2)
     checkpoints.check(2.0, 3)
     assert [type(event) for event in said] == [SessionExperience]
+    assert checkpoints.totals["started"] == 1 and checkpoints.quantiles("startup_ms", [0.5]) == [
+        pytest.approx(5, rel=0.02)
+    ]
+    assert checkpoints.quantiles("latency_ms", [0.5, 0.9]) == [None, None]
     feed.program.end(None)
+    assert checkpoints.quantiles("startup_ms", [0.5]) == [None], "nothing is live"
     ledger.told(of_body(f'e=ps,sid="{SID}",sta=e,ts=2000'.encode()), 2.0)
     await asyncio.sleep(0)
     origin.sweep(feed.program.ended_at + 1)  # the session is let go
@@ -290,4 +295,5 @@ async def test_checkpoints_say_what_has_changed_until_a_session_is_let_go(tmp_pa
     last = said[-1]
     assert isinstance(last, SessionExperience) and (last.session_id, len(said)) == (SESSION_ID, 2)
     assert Experience.unpacked(last.packed).totals["played_ms"] == 2000
+    assert checkpoints.totals["played_ms"] == 2000 and checkpoints.totals["views"] == 1, "what has ended stays counted"
     origin.drain()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+from headwater.analytics.experience import TOTALS
 from headwater.control.plane import PlaneFacts
 from headwater.events import LiveSnapshot
 from headwater.pipeline.origin.tally import Tally
@@ -60,11 +61,29 @@ class FakePlane:
             raise self.failure
 
     def facts(self) -> PlaneFacts:
-        return PlaneFacts(2, 5, 1, 4, 6)
+        return PlaneFacts(2, 5, 1, 4, 6, 7, 8, 9)
+
+    async def webhooks_waiting(self) -> tuple[int, float]:
+        await self.ping()
+        return 3, 4.5
 
 
-def live(number: int, *, viewers: int = 10, publishing: bool = True, playable: bool = True) -> LiveSnapshot:
-    return LiveSnapshot(f"livestream-{number}", f"session-{number}", playable, publishing, 1.5, 2.5, viewers)
+@dataclass
+class FakeWatched:
+    """Attributes: known: whether anybody reports."""
+
+    known: bool = True
+    totals: dict[str, int] = field(default_factory=lambda: {name: 1500 + n for n, name in enumerate(TOTALS)})
+
+    def quantiles(self, metric: str, shares: Sequence[float]) -> list[float | None]:
+        return [1000 * share if self.known else None for share in shares]
+
+
+def live(
+    number: int, *, viewers: int = 10, publishing: bool = True, playable: bool = True, warnings: tuple[str, ...] = ()
+) -> LiveSnapshot:
+    ids = f"livestream-{number}", f"session-{number}"
+    return LiveSnapshot(*ids, playable, publishing, 1.5, 2.5, viewers, warnings=warnings)
 
 
 def sources(
@@ -73,6 +92,7 @@ def sources(
     live_all: Callable[[], list[LiveSnapshot]] = list,
     recorder: bool = True,
     plane: FakePlane | None = None,
+    watched: FakeWatched | None = None,
 ) -> Sources:
     return Sources(
         SimpleNamespace(live_all=live_all),
@@ -81,5 +101,6 @@ def sources(
         FakeOrigin(),
         FakeRecorder() if recorder else None,
         plane or FakePlane(),
+        watched or FakeWatched(),
         tmp_path,
     )

@@ -28,8 +28,10 @@ from headwater.telemetry.counts import MAX_CODES, OTHER, Counts
 from headwater.telemetry.lag import BOUNDS_S, LoopLag
 from headwater.telemetry.metrics import families, render
 from headwater.telemetry.readiness import DiskSpace, Report
+from headwater.telemetry.settings import TelemetrySettings
 from headwater.telemetry.sources import Sources
-from tests.unit.telemetry.fakes import live, sources
+from headwater.telemetry.telemetry import Telemetry
+from tests.unit.telemetry.fakes import FakePlane, FakeWatched, live, sources
 
 ROOT = Path(__file__).parents[3]
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -37,7 +39,7 @@ REPORT = Report({"database": "", "disk": "full"}, DiskSpace(10, 100))
 
 
 def scrape(found: Sources, counts: Counts | None = None, *, limit: int = 200, accept: str = "") -> str:
-    metrics = families(found, counts or Counts(), LoopLag(), REPORT, max_livestreams=limit)
+    metrics = families(found, counts or Counts(), LoopLag(), REPORT, (3, 4.5), max_livestreams=limit)
     return render(metrics, accept)[0].decode()
 
 
@@ -54,7 +56,7 @@ def full() -> str:
     counts = Counts()
     counts.listen(rejected("ERR_BAD_STREAM_KEY"))
     counts.listen(SessionWarning("l", "s", 0, "LONG_GOP", "..."))
-    return scrape(sources(live_all=lambda: [live(1), live(2)]), counts)
+    return scrape(sources(live_all=lambda: [live(1), live(2, warnings=("AUDIO_SILENT",))]), counts)
 
 
 def rejected(code: str) -> PublishRejected:
@@ -74,6 +76,9 @@ def test_the_parts_are_read_as_they_are() -> None:
         "recorder_cpu_seconds_total": 0.5, "data_free_bytes": 10, "data_size_bytes": 100,
         "database_connections_in_use": 2, "database_connections_limit": 5, "database_errors_total": 1,
         "events_waiting": 4, "events_dropped_total": 6,
+        "webhook_deliveries_waiting": 3, "webhook_oldest_waiting_seconds": 4.5, "webhook_attempts_failed_total": 9,
+        "viewings_total": 1500, "viewer_stalls_total": 1503, "viewer_stalled_seconds_total": 1.504,
+        "viewer_played_seconds_total": 1.505,
     }  # fmt: skip
     assert {name: read[f"headwater_{name}", ()] for name in expected} == expected
     assert read["headwater_http_responses_total", (("code", "2xx"), ("part", "delivery"))] == 8
@@ -84,6 +89,29 @@ def test_the_parts_are_read_as_they_are() -> None:
     assert read["headwater_ready", (("check", "disk"),)] == 0
     assert any(name == "headwater_build_info" and ("version", __version__) in labels for name, labels in read)
     assert read["process_cpu_seconds_total", ()] > 0 and read["process_open_fds", ()] > 0
+
+
+def test_what_livestreams_are_warned_of_and_how_viewers_fare() -> None:
+    running = [live(1, warnings=("AUDIO_SILENT", "FAR_AWAY")), live(2, warnings=("AUDIO_SILENT",)), live(3)]
+    text = scrape(sources(live_all=lambda: running))
+    read = samples(text)
+    assert read["headwater_livestreams_warned", ()] == 2
+    assert read["headwater_livestream_warnings", (("code", "AUDIO_SILENT"),)] == 2
+    assert read["headwater_livestream_warnings", (("code", "FAR_AWAY"),)] == 1
+    assert read["headwater_webhook_deliveries_total", (("result", "failed"),)] == 8
+    assert read["headwater_viewer_startup_seconds", (("share", "0.95"),)] == 0.95
+    nobody = samples(scrape(sources(watched=FakeWatched(known=False))))
+    assert not any(name == "headwater_viewer_latency_seconds" for name, _ in nobody)
+
+
+async def test_a_scrape_does_not_wait_for_a_database_that_hangs() -> None:
+    telemetry = Telemetry(TelemetrySettings(ready_database_s=0.01))
+    telemetry.watch(sources(plane=FakePlane(hangs=True)))
+    names = {metric.name for metric in await telemetry.collect() or []}
+    assert "headwater_events_waiting" in names and "headwater_webhook_deliveries_waiting" not in names
+    telemetry.watch(sources())
+    assert "headwater_webhook_deliveries_waiting" in {metric.name for metric in await telemetry.collect() or []}
+    await telemetry.stop()
 
 
 def test_what_happened_is_counted() -> None:
@@ -152,7 +180,7 @@ def test_a_lag_is_in_the_bucket_of_its_size() -> None:
 
 
 def test_openmetrics_is_given_to_who_asks_for_it() -> None:
-    body, content_type = render(families(sources(), Counts(), LoopLag(), REPORT, max_livestreams=9), OPENMETRICS)
+    body, content_type = render(families(sources(), Counts(), LoopLag(), REPORT, None, max_livestreams=9), OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     names = {family.name for family in read_openmetrics(body.decode())}
     assert {"headwater_build", "headwater_sessions_opened", "headwater_event_loop_lag_seconds"} <= names

@@ -128,6 +128,17 @@ async def _waiting(conn: AsyncConnection, webhook_id: str, limit: int) -> bool:
     return (await conn.execute(beyond)).first() is not None
 
 
+async def outstanding(conn: AsyncConnection) -> tuple[int, int | None]:
+    """How many deliveries wait, for all webhooks that are enabled; and since when the oldest does, wall-clock ms."""
+    waiting = select(_d.seq).join(webhooks, webhooks.c.id == _d.webhook_id)
+    waiting = waiting.where(_d.state == "waiting", webhooks.c.enabled.is_(True))
+    number, oldest = (await conn.execute(waiting.with_only_columns(func.count(), func.min(_d.seq)))).one()
+    if oldest is None:
+        return 0, None
+    since_ms = (await conn.execute(select(_d.created_ms).where(_d.seq == oldest))).scalar_one_or_none()
+    return int(number), since_ms
+
+
 def _due(now_ms: int) -> tuple[ColumnElement[bool], ...]:
     return _l.next_ms <= now_ms, _l.leased_until_ms <= now_ms, webhooks.c.enabled.is_(True)
 
@@ -246,11 +257,15 @@ async def renew(conn: AsyncConnection, webhook_id: str, now_ms: int) -> None:
     await hasten(conn, webhook_id, now_ms)
 
 
-async def give_up(conn: AsyncConnection, webhook_id: str, *, queued_before_ms: int, error: str, now_ms: int) -> None:
-    """Let fail what has waited too long for a webhook; lanes that are empty then go when they are next looked at."""
+async def give_up(conn: AsyncConnection, webhook_id: str, *, queued_before_ms: int, error: str, now_ms: int) -> int:
+    """Let fail what has waited too long for a webhook; lanes that are empty then go when they are next looked at.
+
+    Returns:
+        How many those are.
+    """
     match = (_d.webhook_id == webhook_id, _d.state == "waiting", _d.queued_ms < queued_before_ms)
     values = {"state": "failed", "error": error, "finished_ms": now_ms}
-    await conn.execute(webhook_deliveries.update().where(*match).values(**values))
+    return (await conn.execute(webhook_deliveries.update().where(*match).values(**values))).rowcount
 
 
 async def requeue(conn: AsyncConnection, delivery: DeliveryRow, now_ms: int) -> None:

@@ -67,6 +67,25 @@ class _Receiver:
     until_ms: int = 0
 
 
+@dataclass
+class Tally:
+    """What came of deliveries since the start, on this server.
+
+    Attributes:
+        delivered, failed: Deliveries that are over.
+        attempts_failed: Attempts that did not deliver.
+    """
+
+    delivered: int = 0
+    failed: int = 0
+    attempts_failed: int = 0
+
+    def add(self, other: Tally) -> None:
+        self.delivered += other.delivered
+        self.failed += other.failed
+        self.attempts_failed += other.attempts_failed
+
+
 class Dispatcher:
     """Delivers what is in the outbox.
 
@@ -110,6 +129,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._tidied_s = 0.0
+        self.tally = Tally()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -120,6 +140,12 @@ class Dispatcher:
     def wake(self) -> None:
         """Something may have been stored."""
         self._wake.set()
+
+    async def outstanding(self) -> tuple[int, float]:
+        """How many deliveries wait, on all servers of the database, and for how many seconds the oldest has."""
+        async with self._database.read() as conn:
+            number, since_ms = await deliveries.outstanding(conn)
+        return number, 0.0 if since_ms is None else max(0.0, (self._clock() - since_ms) / 1000)
 
     def retry(self, webhook_id: str) -> None:
         """Do not leave this webhook alone any longer."""
@@ -263,7 +289,8 @@ class Dispatcher:
         back = self._learn(claim.webhook_id, outcome, at_ms + duration_ms)
         for tries_left in reversed(range(WRITE_TRIES)):
             try:
-                left = await self._write_down(claim, delivery, outcome, at_ms, duration_ms, last=last, back=back)
+                left, came = await self._write_down(claim, delivery, outcome, at_ms, duration_ms, last=last, back=back)
+                self.tally.add(came)
                 self.attempted(claim.webhook_id)
                 return left
             except (SQLAlchemyError, DatabaseAway):
@@ -309,13 +336,15 @@ class Dispatcher:
         *,
         last: bool,
         back: bool,
-    ) -> Claim | None:
+    ) -> tuple[Claim | None, Tally]:
+        """Returns the lane where it is to be gone on with, and what is over."""
         now_ms = at_ms + duration_ms
         age_ms = now_ms - max(delivery.queued_ms, self._started_ms)
         state = state_after(outcome, age_ms=age_ms, settings=self._settings)
         async with self._database.write() as conn:
             if not await deliveries.hold(conn, claim, self._node):
-                return None
+                return None, Tally()
+            came = Tally(state == "delivered", state == "failed", state != "delivered")
             await deliveries.record_attempt(
                 conn,
                 delivery,
@@ -333,16 +362,18 @@ class Dispatcher:
             if state == "failed" and not outcome.refused:
                 before_ms = now_ms - round(self._settings.give_up_s * 1000)
                 error = f"given up: {outcome.error}"
-                await deliveries.give_up(conn, claim.webhook_id, queued_before_ms=before_ms, error=error, now_ms=now_ms)
+                came.failed += await deliveries.give_up(
+                    conn, claim.webhook_id, queued_before_ms=before_ms, error=error, now_ms=now_ms
+                )
             if state != "waiting":
                 await self._forget(conn, claim.webhook_id, now_ms)
             if state != "waiting" and not last and await deliveries.head(conn, claim.webhook_id, claim.lane):
-                return await deliveries.keep_lane(conn, claim, leased_until_ms=now_ms + self._lease_ms())
+                return await deliveries.keep_lane(conn, claim, leased_until_ms=now_ms + self._lease_ms()), came
             pause = 0
             if state == "waiting":
                 pause = pause_ms(delivery.attempts + 1, self._settings, self._chance(), outcome.retry_after_s)
             await deliveries.leave_lane(conn, claim, next_ms=now_ms + pause)
-        return None
+        return None, came
 
     async def _tidy(self, now_ms: int) -> None:
         """Every hour, let the log of every webhook forget what is too old."""

@@ -9,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
+from collections.abc import Sequence
 
+from headwater.analytics.experience import TOTALS
+from headwater.analytics.sketch import Sketch
 from headwater.events import Listener, SessionExperience
 from headwater.pipeline.origin.origin import Origin
 from headwater.pipeline.origin.program import LiveProgram
@@ -18,12 +22,18 @@ log = logging.getLogger("headwater.origin")
 
 
 class Checkpoints:
-    """A task that tells the control plane."""
+    """A task that tells the control plane.
+
+    Attributes:
+        totals: Of all sessions since the start, as of the last check (`analytics.experience.TOTALS`).
+    """
 
     def __init__(self, origin: Origin, emit: Listener) -> None:
         self._origin = origin
         self._emit = emit
         self._known: set[LiveProgram] = set()
+        self._past: Counter[str] = Counter()
+        self.totals: Counter[str] = Counter(dict.fromkeys(TOTALS, 0))
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,4 +66,18 @@ class Checkpoints:
                 ledger.changed = False
                 packed = ledger.experience.packed()
                 self._emit(SessionExperience(program.info.livestream_id, program.session_id, now_ms, packed))
-        self._known = current
+            if over or program not in current:
+                self._past.update(ledger.experience.totals)
+        self._known = set() if over else current
+        for name in TOTALS:
+            now = self._past[name] + sum(program.experience.experience.totals[name] for program in self._known)
+            # What was taken for played may turn out to have been a stall: what is told only grows.
+            self.totals[name] = max(self.totals[name], now)
+
+    def quantiles(self, metric: str, shares: Sequence[float]) -> list[float | None]:
+        """What a share of the viewing sessions of live sessions does not exceed (`Experience.quantile`)."""
+        whole = Sketch()
+        for program in self._known:
+            if not program.ended:
+                whole.merge(program.experience.experience.sketches[metric])
+        return [whole.quantile(share) for share in shares]

@@ -310,6 +310,26 @@ class TestFailures:
         await world.pass_time(3700)
         await world.settled()
         assert await states(world) == {"failed": 3, "delivered": 1}
+        tally = world.dispatcher.tally
+        assert (tally.delivered, tally.failed) == (1, 3), "those that were given up together too"
+
+    async def test_what_waits_is_told_with_its_age(self, world: World) -> None:
+        """For the operator; what waits for a webhook that is disabled is left out."""
+        assert await world.dispatcher.outstanding() == (0, 0.0)
+        hook = await world.webhook(A)
+        livestream = await world.livestream()
+        world.receivers.answers[A] = lambda _: DOWN
+        world.dispatcher.start()
+        await world.tell(livestream, "LIVE")
+        await world.settled()
+        await world.pass_time(100)
+        await world.tell(livestream, "IDLE")
+        await world.settled()
+        assert await world.dispatcher.outstanding() == (2, 100.0)
+        assert world.dispatcher.tally.attempts_failed == 2
+        async with world.database.write() as conn:
+            await webhooks.update(conn, hook.id, world.clock(), enabled=False)
+        assert await world.dispatcher.outstanding() == (0, 0.0)
 
     async def test_a_day_in_which_the_server_was_off_does_not_count(self, world: World) -> None:
         await world.webhook(A)
@@ -413,7 +433,7 @@ class TestChanges:
         world.receivers.hold[B] = asyncio.Event()
         world.dispatcher.start()
         await world.tell(await world.livestream(), "LIVE")
-        await world.dispatcher.stop(0.3)
+        await world.dispatcher.stop(1.0)
         assert world.receivers.at(A) == ["LIVE"]
         again = new_node(world.database, world.app_id, "other", world.clock)
         again.dispatcher.start()
