@@ -30,6 +30,7 @@ PURPOSES = {
     "webhooks": "Delivery of webhooks",
     "ingest": "What an encoder may send",
     "webrtc": "WebRTC: how it is reached, and what may be sent",
+    "rooms": "Meetings: what participants may send and hold",
     "telemetry": "Metrics and readiness",
 }
 """Every section, in the order of the manual: what most operators look for comes first."""

@@ -10,6 +10,7 @@ from headwater.config.server import ServerSettings
 from headwater.control.retention import RecordingSettings
 from headwater.control.settings import ControlSettings
 from headwater.control.webhooks.settings import WebhookSettings
+from headwater.meetings.rooms.settings import RoomSettings
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.livestream import LivestreamSettings
 from headwater.pipeline.origin.experience import ExperienceSettings
@@ -41,6 +42,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     webrtc: WebRtcSettings = field(default_factory=WebRtcSettings)
+    rooms: RoomSettings = field(default_factory=RoomSettings)
     livestream: LivestreamSettings = field(default_factory=LivestreamSettings)
     packager: PackagerSettings = field(default_factory=PackagerSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 VIDEO_CODECS: tuple[CodecName, ...] = ("H264", "VP8")
 """H.264 first: every browser reads it, and a broadcast can pass it through."""
 
+PASS_S = 0.1
+"""How often it is looked at who speaks and who is gone: pages are told no sooner."""
+
 REPORT_S = 1.0
 """How often publishers and receivers are told how it goes; browsers expect it about as often."""
 
@@ -87,7 +90,7 @@ class OpenRoom:
         self._watchers: list[_Watcher] = []
         self._told_version = -1
         self._listed: tuple[int, msgspec.Raw] = (-1, msgspec.Raw(b"[]"))
-        self._reported_s = 0.0
+        self._reported_s = self._passed_s = 0.0
         self.room = Room(meeting_id, session_id, settings, self._happened, new_id, clock.now())
 
     # -- what happens in the room
@@ -133,7 +136,9 @@ class OpenRoom:
     def tick(self) -> None:
         """Many times a second."""
         now = self._clock.now()
-        self.room.tick(now)
+        if now.s - self._passed_s >= PASS_S:
+            self._passed_s = now.s
+            self.room.tick(now)
         reporting = now.s - self._reported_s >= REPORT_S
         if reporting:
             self._reported_s = now.s
@@ -173,9 +178,19 @@ class OpenRoom:
         if stream is None:
             stream = media.sends[source] = SourceStream(self, participant, source, self._clock, self._settings)
         publication.use(peer, stream)
+        self._drop_attempts(media, stream)
         media.publishes[publication] = stream
         self.sync()
         return peer
+
+    def _drop_attempts(self, media: _Media, stream: SourceStream) -> None:
+        """Of several attempts to publish a source the newest counts; the others' handshakes are given up."""
+        attempts = [each for each, of in media.publishes.items() if of is stream and each.peer.state == "new"]
+        for attempt in attempts:
+            del media.publishes[attempt]
+            attempt.peer.close("a newer attempt of the same participant")
+            self.room.unlink(stream.participant, attempt, self._clock.now(), regular=False)
+            attempt.release()
 
     def subscribe(self, admission: Admission, participant_id: str, source: SourceName, offer: str) -> Peer:
         """Answer an offer to receive what another participant publishes.

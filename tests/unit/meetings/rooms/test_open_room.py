@@ -133,6 +133,15 @@ class TestPublishing:
         send(anna, 4)
         assert [each.sequence - bert.sent[0].sequence for each in bert.sent] == [0, 1]
 
+    def test_of_several_attempts_the_newest_counts(self) -> None:
+        meeting = Meeting()
+        for _ in range(3):
+            meeting.open.publish(admission("anna"), "camera", "audio video")
+        assert [peer.closed_for is None for peer in meeting.acceptor.peers] == [False, False, True]
+        meeting.acceptor.peers[-1].connect()
+        meeting.pass_time(30)
+        assert meeting.left == []
+
     def test_who_comes_muted_stays_muted(self) -> None:
         meeting = Meeting()
         meeting.publish("anna", source="screen")
