@@ -27,6 +27,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -34,6 +35,7 @@ from headwater import __version__
 from headwater.config.address import advice_when_taken
 from headwater.config.settings import Settings
 from headwater.control.authority import Playbacks, StreamKeys
+from headwater.control.database import DatabaseAway
 from headwater.control.history import Recovered
 from headwater.control.plane import ControlPlane
 from headwater.control.repository.sessions import SessionRow
@@ -41,6 +43,8 @@ from headwater.control.urls import API_PATH, Addresses
 from headwater.errors import HeadwaterError, OperatorError
 from headwater.events import Event, Listener
 from headwater.logs import configure_logging
+from headwater.meetings.rooms.rooms import OpenRooms
+from headwater.meetings.rooms.signalling import Door, room_routes
 from headwater.pipeline.ingest import RtmpIngest
 from headwater.pipeline.ingest.whip import WhipIngest
 from headwater.pipeline.levels import Levels
@@ -55,6 +59,7 @@ from headwater.pipeline.recorder import DiskWriter, RecordingFile, recover
 from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.store import KeptRecording, Store
 from headwater.recordings import Recordings
+from headwater.rooms import Admission, AdmissionRefused, Doorkeeper, NoLivestreams
 from headwater.telemetry.sources import Sources
 from headwater.telemetry.telemetry import Telemetry
 from headwater.uploads import Uploads
@@ -101,6 +106,20 @@ class PipelineDirectory:
 
     async def recording(self, playback_id: str, session: str) -> str | None:
         return await self._playbacks.recording(playback_id, session)
+
+
+class RoomDoor:
+    """The control plane's doorkeeper; while its database is away, who knocks is asked to come again."""
+
+    def __init__(self, doorkeeper: Doorkeeper) -> None:
+        self._doorkeeper = doorkeeper
+
+    async def admit(self, token: str, meeting_id: str) -> Admission:
+        try:
+            return await self._doorkeeper.admit(token, meeting_id)
+        except (SQLAlchemyError, DatabaseAway) as error:
+            log.error("participants cannot be admitted: %s", error)
+            raise AdmissionRefused(503, "ERR_UNAVAILABLE", "the database is away; try again in a moment") from error
 
 
 class Nowhere:
@@ -210,6 +229,10 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             drain.later("uploads", uploads.stop)
             uploads.start()
 
+        meeting_livestreams = NoLivestreams()
+        rooms = OpenRooms(webrtc, meeting_livestreams, plane.hear, settings.rooms)
+        plane.attach_rooms(rooms)
+
         pages = Starlette(
             routes=[
                 Mount(API_PATH, telemetry.traced(plane.api)),
@@ -219,12 +242,14 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
                 *download_routes(recordings),
                 *report_routes(origin, directory),
                 *whip.routes(),
+                *room_routes(rooms, webrtc, Door(RoomDoor(plane.doorkeeper)), meeting_livestreams),
                 *routes(directory),
             ]
         )
         http = HttpServer(origin, pages)
         drain.later("HTTP", lambda: http.stop(2.0))
         drain.later("the dashboards", plane.hang_up)
+        drain.later("the rooms", rooms.stop)
         ingest = RtmpIngest(livestreams, settings.ingest)
         drain.later("ingest", ingest.stop)
         drain.later("the open sessions", livestreams.close)

@@ -121,6 +121,19 @@ class Livestreams(Protocol):
         """`INVOKED`, `LIVE` or `ERRORED` of the meeting's present livestream; None: it has none, or it was stopped."""
 
 
+class NoLivestreams:
+    """Hosts start and stop livestreams by the API alone."""
+
+    async def start(self, meeting_id: str) -> str:
+        raise AdmissionRefused(404, "ERR_NO_LIVESTREAM", "livestreams of meetings are started by the API")
+
+    async def stop(self, meeting_id: str) -> None:
+        raise AdmissionRefused(404, "ERR_NO_LIVESTREAM", "livestreams of meetings are stopped by the API")
+
+    async def status(self, meeting_id: str) -> str | None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Inside:
     """A participant who is in a room now.

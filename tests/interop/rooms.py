@@ -264,10 +264,3 @@ def someone(browser: Browser, server: RoomServer) -> Iterator[Page]:
 def look(page: Page, name: str) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate("name => look(name)", name)
     return found
-
-
-def last_state(page: Page) -> dict[str, Any]:
-    """The newest state that a page was told."""
-    found: dict[str, Any] | None = page.evaluate("states.filter((each) => each.event === 'state').at(-1)")
-    assert found is not None, "no state came"
-    return found

@@ -1,0 +1,112 @@
+"""Meetings on a whole server: made by the API, entered by tokens, seen by the API, ended with the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from headwater.client.models import Meeting
+from tests.e2e.support import api
+from tests.interop.aiortc_client import Client, Colour, shown
+from tests.support import Server
+
+
+class Page:
+    """What a page is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self._changed = asyncio.Event()
+
+    async def read(self, url: str, token: str) -> None:
+        async with (
+            httpx.AsyncClient(timeout=20) as http,
+            http.stream("GET", f"{url}/events", headers={"Authorization": f"Bearer {token}"}) as response,
+        ):
+            assert response.status_code == 200
+            event = ""
+            async for line in response.aiter_lines():
+                if line.startswith("event: "):
+                    event = line.removeprefix("event: ")
+                elif line.startswith("data: "):
+                    self.told.append((event, json.loads(line.removeprefix("data: "))))
+                    self._changed.set()
+
+    async def until(self, condition: Any) -> dict[str, Any]:
+        """The first state from now on for which the condition holds."""
+        async with asyncio.timeout(10):
+            while not (self.told and self.told[-1][0] == "state" and condition(self.told[-1][1])):
+                self._changed.clear()
+                await self._changed.wait()
+        return self.told[-1][1]
+
+
+@asynccontextmanager
+async def page(url: str, token: str) -> AsyncIterator[tuple[Page, asyncio.Task[None]]]:
+    found = Page()
+    reading = asyncio.ensure_future(found.read(url, token))
+    try:
+        yield found, reading
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+def inside(state: dict[str, Any]) -> list[str]:
+    return [each["name"] for each in state["participants"]]
+
+
+async def test_people_meet_and_the_api_sees_them(server: Server) -> None:
+    with api(server) as client:
+        meeting: Meeting = client.create_meeting(title="Weekly sync")
+        url = f"{server.http}/meet/{meeting.id}"
+        anna, bert = (
+            client.add_participant(meeting.id, custom_participant_id=name.lower(), name=name, preset_name=preset)
+            for name, preset in (("Anna", "host"), ("Bert", "participant"))
+        )
+        seeing, sending = Client(url, anna.token), Client(url, bert.token)
+        try:
+            async with page(url, anna.token) as (told, reading):
+                state = await told.until(lambda state: inside(state) == ["Anna"])
+                assert (state["title"], state["me"]["id"]) == ("Weekly sync", anna.id)
+                assert state["me"]["permissions"]["livestream"] is True
+
+                await sending.publish(Colour(60, 60, 200), "VP8")
+                await told.until(lambda state: inside(state) == ["Anna", "Bert"] and has_camera(state))
+                await shown(await seeing.receive(bert.id), 60, 60, 200)
+                session = client.get_active_session(meeting.id)
+                assert (session.live_participants, session.meeting_display_name) == (2, "Weekly sync")
+
+                client.mute_participants(meeting.id, participant_ids=[anna.id])
+                await told.until(lambda state: state["me"]["audio"] is False)
+                client.kick_participants(meeting.id, participant_ids=[bert.id])
+                await told.until(lambda state: inside(state) == ["Anna"])
+
+                assert await asyncio.to_thread(server.terminate) == 0
+                await asyncio.wait_for(reading, 5)
+                assert told.told[-1] == ("bye", {"reason": "SHUTDOWN"})
+        finally:
+            await seeing.close()
+            await sending.close()
+
+
+def has_camera(state: dict[str, Any]) -> bool:
+    return any(each["sources"].get("camera", {}).get("video") for each in state["participants"])
+
+
+async def test_a_token_lets_into_its_own_meeting_alone(server: Server) -> None:
+    with api(server) as client:
+        mine, other = client.create_meeting(title="Mine"), client.create_meeting(title="Other")
+        viewer = client.add_participant(mine.id, custom_participant_id="v", preset_name="viewer")
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {viewer.token}"}) as http:
+            refused = await http.get(f"{server.http}/meet/{other.id}/events")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_OTHER_MEETING")
+            refused = await http.post(f"{server.http}/meet/{mine.id}/livestream")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_NOT_ALLOWED")
+            anonymous = await http.get(f"{server.http}/meet/{mine.id}/events", headers={"Authorization": ""})
+            assert anonymous.status_code == 401
