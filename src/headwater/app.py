@@ -213,7 +213,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             livestreams, webrtc, settings.ingest, keyframe_interval_ms=settings.packager.segment_target_ms
         )
         drain.later("ingest by WebRTC", whip.stop)
-        recordings = Recordings(plane, origin, maker, server.data, store)
+        recordings = Recordings(plane, origin, maker, server.data, store, signed=settings.store.signed_downloads)
         drain.later("the recordings' pictures", recordings.stop)
         await recordings.resume()
         plane.attach(livestreams, recordings)

@@ -31,13 +31,25 @@ class Recordings:
     """The recordings' files."""
 
     def __init__(
-        self, plane: ControlPlane, origin: Origin, maker: Maker, data: Path, store: Store | None = None
+        self,
+        plane: ControlPlane,
+        origin: Origin,
+        maker: Maker,
+        data: Path,
+        store: Store | None = None,
+        *,
+        signed: bool = False,
     ) -> None:
+        """
+        Args:
+            signed: Whether downloads are sent to the store.
+        """
         self._plane = plane
         self._origin = origin
         self._maker = maker
         self._data = data
         self._store = store
+        self._signed = signed
         self._sprites = SpriteMaker()
 
     async def find(self, recording_id: str, expires: str, signature: str) -> tuple[Path, str] | None:
@@ -53,6 +65,16 @@ class Recordings:
             return await self._store.open(self._key(recording))
         except Exception as error:  # of a network: they are many
             log.warning("%s cannot be had from the store: %s", recording.name, type(error).__name__)
+            return None
+
+    async def signed(self, recording: Path, method: str, expires: int) -> str | None:
+        """The store's own URL of a recording; see `web.downloads.Downloads`."""
+        if self._store is None or not self._signed:
+            return None
+        try:
+            return await self._store.signed(self._key(recording), method, expires - int(time.time()))
+        except Exception as error:  # of a network, where the store's credentials are fetched
+            log.warning("%s cannot be signed for: %s", recording.name, type(error).__name__)
             return None
 
     def _key(self, path: Path) -> str:

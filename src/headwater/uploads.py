@@ -113,7 +113,7 @@ class Uploads:
         for file, name in ((index_path(path), index_path(Path(key)).as_posix()), (path, key)):
             found = await asyncio.to_thread(digest, file)
             if not await self._store.holds(name, found):
-                await self._store.put(name, file)
+                await self._store.put(name, file, file_name=row.file_name if file == path else "")
                 if not await self._store.holds(name, found):
                     raise OSError(f"{name} differs in the store from what was sent")
         await self._plane.stored(row.id, key, found.sha256)

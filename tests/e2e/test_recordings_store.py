@@ -141,10 +141,33 @@ def test_a_store_that_is_away(tmp_path: Path) -> None:
         server.kill()
     with s3(port):
         store = bucket(endpoint)
-        with running_server(data, env=settings(endpoint)) as server, api(server) as client:
+        signed = settings(endpoint, HEADWATER_STORE_SIGNED_DOWNLOADS="1")
+        with running_server(data, env=signed) as server, api(server) as client:
             recording = the_recording(client, livestream, "UPLOADED")
             assert names(store)[f"live/recordings/{recording.id}.mp4"] == recording.file_size
             until(lambda: not local(server), "the copy on the disk is gone")
+            downloads_are_sent_to_the_store(client, recording, endpoint)
+            assert SECRET not in server.log.read_text()
+
+
+def downloads_are_sent_to_the_store(client: Headwater, recording: Recording, endpoint: str) -> None:
+    """By its own signature, for as long as the link holds: in ranges, by HEAD, and not by a link that was changed."""
+    link = str(recording.download_url)
+    answer = httpx.get(link)
+    assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
+    assert answer.headers["location"].startswith(f"{endpoint}/{BUCKET}/live/recordings/{recording.id}.mp4?")
+    seconds = int(httpx.URL(answer.headers["location"]).params["X-Amz-Expires"])
+    assert 6 * 3600 - 60 < seconds <= 6 * 3600
+    part = httpx.get(link, headers={"range": "bytes=4-7"}, follow_redirects=True)
+    assert (part.status_code, part.content) == (206, b"ftyp")
+    assert recording.output_file_name in part.headers["content-disposition"]
+    head = httpx.head(link, follow_redirects=True)
+    assert (head.status_code, int(head.headers["content-length"])) == (200, recording.file_size)
+    expires = link.split("/")[-3]
+    assert httpx.get(link.replace(expires, str(int(expires) + 1))).status_code == 404
+    assert httpx.get(str(recording.sprite_url), timeout=30).status_code == 200
+    client.delete_recording(recording.id)
+    assert httpx.get(link).status_code == 404
 
 
 def test_what_differs_in_the_store_is_sent_again(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -53,6 +55,22 @@ def test_what_was_put_is_known_again_by_its_checksum(store: Store, s3: Any, tmp_
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert s3.head_object(Bucket=BUCKET, Key=f"p/{KEY}")["ETag"].strip('"') == found.etag
     assert asyncio.run(store.holds(KEY, found))
+
+
+def test_a_signed_url_admits_to_one_object_for_a_while(store: Store, s3: Any, tmp_path: Path) -> None:
+    """In ranges, and saved by its name."""
+    (path := tmp_path / "a").write_bytes(data := os.urandom(1000))
+    asyncio.run(store.put(KEY, path, file_name='Größe & "so".mp4'))
+    url = asyncio.run(store.signed(KEY, "GET", 3600))
+    asked = parse_qs(urlsplit(url).query)
+    assert asked["X-Amz-Expires"] == ["3600"] and asked["X-Amz-SignedHeaders"] == ["host"]
+    part = httpx.get(url, headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, data[10:20])
+    name = part.headers["content-disposition"]
+    assert name == "attachment; filename*=utf-8''Gr%C3%B6%C3%9Fe%20%26%20%22so%22.mp4"
+    assert httpx.head(asyncio.run(store.signed(KEY, "HEAD", 60))).headers["content-length"] == "1000"
+    forever = asyncio.run(store.signed(KEY, "GET", 10**9))
+    assert parse_qs(urlsplit(forever).query)["X-Amz-Expires"] == [str(7 * 86_400)]
 
 
 def test_what_somebody_else_put_is_read_back(store: Store, s3: Any, tmp_path: Path) -> None:

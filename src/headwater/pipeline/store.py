@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from headwater.errors import LimitReached, OperatorError
 from headwater.pipeline.recorder import RecordingFile
@@ -32,6 +33,9 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 REQUEST_TIMEOUT = timedelta(seconds=120)
 """Of one request: a part, or a range."""
 
+SIGNED_LIMIT_S = 7 * 86_400
+"""For which a signed URL may hold, as S3 has it (Signature Version 4, X-Amz-Expires)."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
@@ -47,6 +51,8 @@ class StoreSettings:
         virtual_hosted: Whether the bucket is a part of the host name; else of the path, which every store takes.
         keep_local: Keep the copy on the disk when the other one has been verified.
         retry_max_s: The longest pause between two attempts to store a recording.
+        signed_downloads: Send those who download to the store, by a URL that it admits until the link expires, in place
+            of passing the bytes on. Viewers have to reach the store.
     """
 
     bucket: str = ""
@@ -58,6 +64,7 @@ class StoreSettings:
     virtual_hosted: bool = False
     keep_local: bool = False
     retry_max_s: float = 600
+    signed_downloads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +111,24 @@ class Store:
         except Exception as error:
             raise OperatorError(f"the store cannot be used: {error}") from error
 
-    async def put(self, key: str, path: Path) -> None:
-        """Store a file, in parts where it is large; what was there under this name is replaced when all have come."""
+    async def put(self, key: str, path: Path, *, file_name: str = "") -> None:
+        """Store a file, in parts where it is large; what was there under this name is replaced when all have come.
+
+        Args:
+            file_name: What it is to be saved as by those who have it from the store itself.
+        """
+        attributes = _attributes(key)
+        if file_name:
+            attributes["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(file_name, safe='')}"
         await self._obstore.put_async(
-            self._store, key, path, chunk_size=PART_BYTES, max_concurrency=CONCURRENCY, attributes=_attributes(key)
+            self._store, key, path, chunk_size=PART_BYTES, max_concurrency=CONCURRENCY, attributes=attributes
         )
+
+    async def signed(self, key: str, method: str, seconds: int) -> str:
+        """A URL by which anybody may GET (or HEAD) an object for so long, 7 days at most; it need not be there."""
+        period = timedelta(seconds=max(1, min(seconds, SIGNED_LIMIT_S)))
+        url: str = await self._obstore.sign_async(self._store, method, key, period)
+        return url
 
     async def holds(self, key: str, digest: Digest) -> bool:
         """Whether exactly these bytes are there: by the store's own checksum of what it has, else by reading it."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -34,6 +34,9 @@ READ_THREADS = 2
 
 SPRITES = {"sprite.jpg": "image/jpeg", "sprite.vtt": "text/vtt; charset=utf-8"}
 """Names under which a link leads to a recording's pictures in place of itself."""
+
+
+REDIRECT_HEADERS = {"access-control-allow-origin": "*", "cache-control": "no-store", "referrer-policy": "no-referrer"}
 
 
 class Body(Protocol):
@@ -63,6 +66,9 @@ class Downloads(Protocol):
     async def stored(self, recording: Path) -> Body | None:
         """A recording that is not on the disk any more, or None: it is nowhere."""
 
+    async def signed(self, recording: Path, method: str, expires: int) -> str | None:
+        """A URL of the store's by which such a recording may be had until then (Unix seconds); None: not this way."""
+
     async def sprite(self, recording: Path, name: str) -> Path | None:
         """A recording's pictures (`sprite.jpg`) or their index (`sprite.vtt`), or None: there are none."""
 
@@ -73,7 +79,8 @@ def download_routes(downloads: Downloads) -> list[BaseRoute]:
     threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="download")
 
     async def download(request: Request) -> Response:
-        found = await downloads.find(*(request.path_params[name] for name in ("recording_id", "expires", "signature")))
+        recording_id, expires, signature = (request.path_params[n] for n in ("recording_id", "expires", "signature"))
+        found = await downloads.find(recording_id, expires, signature)
         if found is None:
             return gone()
         path, file_name = found
@@ -88,6 +95,9 @@ def download_routes(downloads: Downloads) -> list[BaseRoute]:
         try:
             body: Body | None = _File(await asyncio.get_running_loop().run_in_executor(threads, _open, path), threads)
         except OSError:
+            elsewhere = await downloads.signed(path, request.method, int(expires)) if kind is None else None
+            if elsewhere is not None:
+                return RedirectResponse(elsewhere, 302, REDIRECT_HEADERS)
             body = await downloads.stored(path) if kind is None else None
         return gone() if body is None else answer(request, body, file_name, kind or "video/mp4", room)
 
