@@ -13,7 +13,8 @@ from headwater.meetings.rooms.clock import Clock
 from headwater.meetings.rooms.open_room import OpenRoom
 from headwater.meetings.rooms.room import Participant
 from headwater.meetings.rooms.settings import RoomSettings
-from headwater.meetings.rooms.tap import RoomTap
+from headwater.meetings.rooms.tap import Follower
+from headwater.meetings.tap import SourceName, TapListener
 from headwater.rooms import Livestreams, RoomView
 from headwater.webrtc.peer import Acceptor
 
@@ -47,6 +48,7 @@ class OpenRooms:
         self._clock = clock or Clock()
         self._new_id = new_id
         self._rooms: dict[str, OpenRoom] = {}
+        self._followers: dict[str, list[Follower]] = {}
         self._ticking: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -73,23 +75,46 @@ class OpenRooms:
             meeting_id, self._new_id(), self._acceptor, self._tell, self._settings, self._clock, self._new_id
         )
         self._rooms[meeting_id] = room
+        for follower in self._followers.get(meeting_id, ()):
+            follower.enter(room)
         self._look_up_livestream(room)
         if self._ticking is None:
             self._ticking = asyncio.get_running_loop().create_task(self._tick_for_ever(), name="rooms")
         return room
 
-    def tap(self, meeting_id: str) -> RoomTap | None:
-        """The open room of a meeting for a broadcast; None where there is none."""
-        room = self.find(meeting_id)
-        return None if room is None else RoomTap(room)
+    def tap(self, meeting_id: str) -> MeetingTap:
+        """What a broadcast of a meeting listens to, whether or not anybody is there."""
+        return MeetingTap(self, meeting_id)
+
+    def follow(self, meeting_id: str, listener: TapListener) -> Callable[[], None]:
+        """Have a listener hear every room of a meeting, from now on. Returns what ends it; idempotent."""
+        follower = Follower(listener)
+        followers = self._followers.setdefault(meeting_id, [])
+        followers.append(follower)
+        follower.enter(self.find(meeting_id))
+
+        def end() -> None:
+            follower.leave()
+            if follower in followers:
+                followers.remove(follower)
+            if not followers and self._followers.get(meeting_id) is followers:
+                del self._followers[meeting_id]
+
+        return end
+
+    def _dropped(self, meeting_id: str) -> None:
+        """A room is closed."""
+        del self._rooms[meeting_id]
+        for follower in self._followers.get(meeting_id, ()):
+            follower.enter(None)
 
     async def stop(self) -> None:
         """Say goodbye to everybody and end every session."""
         self._stopped = True
-        for room in self._rooms.values():
+        for meeting_id, room in list(self._rooms.items()):
             room.room.close("SHUTDOWN", self._clock.now(), left="SHUTDOWN")
             room.sync()
-        self._rooms.clear()
+            self._dropped(meeting_id)
         tasks = [*self._asking, *([self._ticking] if self._ticking is not None else [])]
         for task in tasks:
             task.cancel()
@@ -110,7 +135,7 @@ class OpenRooms:
             log.exception("a room failed: its session ends", extra={"meeting_id": room.room.meeting_id})
             room.room.close("SHUTDOWN", self._clock.now(), left="SHUTDOWN")
         if room.room.closed and self._rooms.get(room.room.meeting_id) is room:
-            del self._rooms[room.room.meeting_id]
+            self._dropped(room.room.meeting_id)
 
     def _look_up_livestream(self, room: OpenRoom) -> None:
         """A room may open while its meeting is broadcast already."""
@@ -150,7 +175,7 @@ class OpenRooms:
         if room is not None:
             room.room.close("HOST_ENDED_MEETING", self._clock.now(), left=reason)
             room.sync()
-            del self._rooms[meeting_id]
+            self._dropped(meeting_id)
 
     def mute(
         self, meeting_id: str, participant_ids: Collection[str], *, audio: bool = True, video: bool = False
@@ -172,6 +197,23 @@ class OpenRooms:
         if room is not None:
             room.room.livestream_changed(status)
             room.sync()
+
+
+class MeetingTap:
+    """One meeting, as a broadcast sees it; a `headwater.meetings.tap.Tap`."""
+
+    def __init__(self, rooms: OpenRooms, meeting_id: str) -> None:
+        self._rooms = rooms
+        self._meeting_id = meeting_id
+
+    def subscribe(self, listener: TapListener) -> Callable[[], None]:
+        return self._rooms.follow(self._meeting_id, listener)
+
+    def request_keyframe(self, participant_id: str, source: SourceName) -> None:
+        room = self._rooms.find(self._meeting_id)
+        for stream in room.streams() if room is not None else ():
+            if stream.participant.id == participant_id and stream.source == source:
+                stream.keyframe()
 
 
 def _named(room: OpenRoom, participant_ids: Collection[str]) -> list[Participant]:

@@ -1,4 +1,7 @@
-"""A room as a broadcast hears and sees it; what `headwater.meetings.tap.Tap` promises."""
+"""A meeting as a broadcast hears and sees it: what `headwater.meetings.tap.Tap` promises is kept by these.
+
+A broadcast may begin before anybody is there and outlive a session: it follows the meeting from one room to the next.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,47 @@ from functools import partial
 from headwater.meetings.rooms.open_room import OpenRoom
 from headwater.meetings.rooms.source_stream import SourceStream, Tapping
 from headwater.meetings.rooms.state import snapshot
-from headwater.meetings.tap import SourceName, TapListener
+from headwater.meetings.tap import RoomSnapshot, TapListener
 from headwater.webrtc.media import Codec, Kind
 
 
-class RoomTap:
-    """The tap of one open room; it stays silent once the session has ended."""
+class Follower:
+    """A listener on its way through the sessions of one meeting."""
 
-    def __init__(self, room: OpenRoom) -> None:
-        self._room = room
+    def __init__(self, listener: TapListener) -> None:
+        self._listener = listener
+        self._tapped: dict[SourceStream, Tapping] = {}
+        self._end: Callable[[], None] | None = None
 
-    def subscribe(self, listener: TapListener) -> Callable[[], None]:
-        tapped: dict[SourceStream, Tapping] = {}
+    def enter(self, room: OpenRoom | None) -> None:
+        """Listen to this room from now on; None: to silence, before an empty room."""
+        self.leave()
+        if room is None:
+            self._listener.state(RoomSnapshot())
+            return
+        self._end = room.watch(partial(self._changed, room), self._tap)
+        self._changed(room)
 
-        def tap(stream: SourceStream) -> None:
-            if stream not in tapped:
-                tapped[stream] = _tapping(stream, listener)
-                stream.tap((*stream.tapping, tapped[stream]))
-            stream.keyframe()
+    def leave(self) -> None:
+        """Hear nothing any more."""
+        if self._end is not None:
+            self._end()
+            self._end = None
+        for stream, tapping in self._tapped.items():
+            stream.tap(tuple(each for each in stream.tapping if each is not tapping))
+        self._tapped.clear()
 
-        def end() -> None:
-            end_watch()
-            for stream, tapping in tapped.items():
-                stream.tap(tuple(each for each in stream.tapping if each is not tapping))
-            tapped.clear()
+    def _tap(self, stream: SourceStream) -> None:
+        if stream not in self._tapped:
+            self._tapped[stream] = _tapping(stream, self._listener)
+            stream.tap((*stream.tapping, self._tapped[stream]))
+        stream.keyframe()
 
-        def changed() -> None:
-            here = set(self._room.streams())
-            for stream in [each for each in tapped if each not in here]:
-                del tapped[stream]
-            listener.state(snapshot(self._room.room))
-
-        end_watch = self._room.watch(changed, tap)
-        changed()
-        return end
-
-    def request_keyframe(self, participant_id: str, source: SourceName) -> None:
-        for stream in self._room.streams():
-            if stream.participant.id == participant_id and stream.source == source:
-                stream.keyframe()
+    def _changed(self, room: OpenRoom) -> None:
+        here = set(room.streams())
+        for stream in [each for each in self._tapped if each not in here]:
+            del self._tapped[stream]
+        self._listener.state(snapshot(room.room))
 
 
 def _tapping(stream: SourceStream, listener: TapListener) -> Tapping:

@@ -13,8 +13,6 @@ from headwater.errors import LimitReached
 from headwater.events import ParticipantLeft
 from headwater.meetings.rooms.open_room import OpenRoom
 from headwater.meetings.rooms.settings import RoomSettings
-from headwater.meetings.rooms.tap import RoomTap
-from headwater.meetings.tap import ParticipantView, RoomSnapshot, SourceView
 from headwater.protocols.rtp import rtcp
 from headwater.rooms import Permissions
 from headwater.webrtc.media import NotServed
@@ -312,64 +310,6 @@ class TestFeedback:
         sender = rtcp.parse(bert.compounds[-1])[0]
         assert isinstance(sender, rtcp.SenderReport)
         assert (sender.ntp, sender.timestamp - bert.sent[0].timestamp) == (meeting.hands.ntp(), 90_899)
-
-
-class TestTap:
-    def test_a_broadcast_hears_and_sees_the_room(self) -> None:
-        meeting = Meeting()
-        anna = meeting.publish("anna")
-        listener = Listener()
-        end = RoomTap(meeting.open).subscribe(listener)
-        assert listener.states[-1] == RoomSnapshot(
-            "Weekly sync", (ParticipantView("anna", "Anna", camera=SourceView(True, True)),), None
-        )
-        bert = meeting.publish("bert", source="screen")
-        send(anna, 1)
-        bert.receive("video", packet(1, ssrc=2002))
-        anna.handler.rtcp(anna, rtcp.build(rtcp.SenderReport(2001, 1, 1, 1, 1)))
-        assert [each[:4] for each in listener.packets] == [
-            ("anna", "camera", "video", "H264"),
-            ("bert", "screen", "video", "H264"),
-        ]
-        assert [each[:2] for each in listener.compounds] == [("anna", "camera")]
-        anna.keyframes.clear()
-        RoomTap(meeting.open).request_keyframe("anna", "camera")
-        assert anna.keyframes
-        meeting.open.leave(meeting.open.room.participants["anna"], "LEFT")
-        assert [each.id for each in listener.states[-1].participants] == ["bert"]
-        end()
-        end()
-        states = len(listener.states)
-        bert.receive("video", packet(2, ssrc=2002))
-        meeting.open.leave(meeting.open.room.participants["bert"], "LEFT")
-        assert len(listener.packets) == 2 and len(listener.states) == states
-
-    def test_it_hears_nothing_of_who_is_muted(self) -> None:
-        meeting = Meeting()
-        anna = meeting.publish("anna")
-        listener = Listener()
-        RoomTap(meeting.open).subscribe(listener)
-        meeting.open.room.set_mute(meeting.open.room.participants["anna"], audio=None, video=False)
-        meeting.open.sync()
-        send(anna, 1)
-        assert listener.packets == []
-        assert listener.states[-1].participants[0].camera == SourceView(True, False)
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.states: list[RoomSnapshot] = []
-        self.packets: list[tuple[str, str, str, str, bytes]] = []
-        self.compounds: list[tuple[str, str, bytes]] = []
-
-    def state(self, snapshot: RoomSnapshot) -> None:
-        self.states.append(snapshot)
-
-    def rtp(self, participant_id: str, source: str, kind: str, codec: object, packet: bytes) -> None:
-        self.packets.append((participant_id, source, kind, codec.name, packet))  # type: ignore[attr-defined]
-
-    def rtcp(self, participant_id: str, source: str, compound: bytes) -> None:
-        self.compounds.append((participant_id, source, compound))
 
 
 class TestMemory:
