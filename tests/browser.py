@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from playwright import async_api
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
 from tests.support import require
@@ -24,6 +25,9 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--mute-audio",
 ]
+
+FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+"""A camera that draws and a microphone that beeps, both allowed unasked."""
 
 READ_CLOCK = """
 (() => {
@@ -123,6 +127,18 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@asynccontextmanager
+async def chromium_beside(*flags: str) -> AsyncIterator[async_api.Browser]:
+    """The same for tests that serve in their own event loop."""
+    async with async_api.async_playwright() as playwright:
+        path = require("chromium")
+        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags], headless=True)
+        try:
+            yield browser
+        finally:
+            await browser.close()
 
 
 @contextmanager

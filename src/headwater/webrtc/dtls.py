@@ -240,10 +240,22 @@ def _any_certificate(*_: object) -> bool:
     return True
 
 
+_ADVICE = {
+    "wrong curve": (
+        "its certificate is on a curve that TLS has left behind (RFC 8422), as ffmpeg makes it where it was built with "
+        "GnuTLS: give ffmpeg one on P-256, with -cert_file and -key_file (docs/meetings.md)"
+    ),
+    "no shared cipher": "it has no cipher of ours: ECDHE with AES-GCM or ChaCha20",
+    "unsupported protocol": "it speaks an older version than DTLS 1.2",
+}
+"""What OpenSSL's words mean for who publishes."""
+
+
 def _words(error: SSL.Error) -> str:
     """OpenSSL's reasons, without its codes."""
     reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return ", ".join(str(each[-1]) for each in reasons if each) or type(error).__name__
+    words = [str(each[-1]) for each in reasons if each]
+    return ", ".join(_ADVICE.get(word, word) for word in words) or type(error).__name__
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
