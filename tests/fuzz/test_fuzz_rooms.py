@@ -1,6 +1,6 @@
 """Fuzz: a room whose publisher and receivers send hostile packets.
 
-Invariant: whatever authenticated peers send, nothing is raised into the peer's handler, what is sent on is RTP under the
+Invariant: whatever authenticated peers send, nothing is raised into their handlers, what is sent on is RTP under the
 receiver's own source and payload type, and what is kept stays below its limits. FUZZ_EXAMPLES sets how long to look.
 """
 

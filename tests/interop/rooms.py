@@ -51,11 +51,24 @@ async function connect(token, path, connection, port) {
   return answer.headers.get("Location");
 }
 
-window.publish = async (token, source, { port, width = 320, frameRate = 15 } = {}) => {
-  const stream = await navigator.mediaDevices.getUserMedia({
-    video: { width, frameRate },
-    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
-  });
+const devices = (width, frameRate) => navigator.mediaDevices.getUserMedia({
+  video: { width, frameRate },
+  audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+});
+
+function made(colour, tone) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
+  const picture = canvas.getContext("2d");
+  setInterval(() => { picture.fillStyle = colour; picture.fillRect(0, 0, 320, 240); }, 1000 / 15);
+  const sound = new AudioContext(), oscillator = new OscillatorNode(sound, { frequency: tone });
+  const out = sound.createMediaStreamDestination();
+  oscillator.connect(new GainNode(sound, { gain: 0.3 })).connect(out);
+  oscillator.start();
+  return new MediaStream([...canvas.captureStream(15).getTracks(), ...out.stream.getTracks()]);
+}
+
+window.publish = async (token, source, { port, width = 320, frameRate = 15, colour, tone } = {}) => {
+  const stream = colour ? made(colour, tone) : await devices(width, frameRate);
   const connection = new RTCPeerConnection();
   for (const track of stream.getTracks())
     connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -112,6 +113,35 @@ def a_reload_goes_on_before_the_same_receivers(anna: Page, bert: Page) -> None:
     video = statistics(bert, name, "video")
     assert video["packetsLost"] == 0, "receivers see no gap between the publisher's connections"
     assert look(bert, name)["state"] == "connected"
+
+
+def test_four_see_and_hear_each_other(browsers: tuple[Browser, Browser], server: RoomServer) -> None:
+    """Everybody sees and hears the three others; one of them shows a screen beside."""
+    people = {
+        "anna": ("#ff0000", (255, 0, 0), 440),
+        "bert": ("#0000ff", (0, 0, 255), 600),
+        "cleo": ("#ffff00", (255, 255, 0), 800),
+        "dora": ("#00a000", (0, 160, 0), 1000),
+    }
+    with ExitStack() as stack:
+        pages = {name: stack.enter_context(someone(browsers[number % 2], server)) for number, name in enumerate(people)}
+        for name, page in pages.items():
+            colour, _, tone = people[name]
+            page.evaluate("name => listen(name)", name)
+            page.evaluate("([name, colour, tone]) => publish(name, 'camera', {colour, tone})", [name, colour, tone])
+        pages["dora"].evaluate("publish('dora', 'screen', {colour: '#00ffff', tone: 1500})")
+        for name, page in pages.items():
+            publishing(page, len(people))
+            for other in people:
+                if other != name:
+                    page.evaluate("([name, other]) => receive(name, other, 'camera')", [name, other])
+        until(pages["anna"], "states.at(-1).participants.some((each) => each.sources.screen?.video)")
+        pages["anna"].evaluate("receive('anna', 'dora', 'screen')")
+        for name, page in pages.items():
+            for other, (_, colour, tone) in people.items():
+                if other != name:
+                    sees(page, f"{name} receives {other} camera", colour, tone)
+        sees(pages["anna"], "anna receives dora screen", (0, 255, 255), 1500)
 
 
 def test_lost_packets_come_again(playwright: Playwright, browsers: tuple[Browser, Browser], server: RoomServer) -> None:
