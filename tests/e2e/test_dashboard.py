@@ -27,7 +27,7 @@ EXPECTED = re.compile(r"Failed to load resource")
 PHONE = {"width": 390, "height": 844}
 SCHEMES = ("light", "dark")
 PATHS = ("/livestreams", "/livestreams/nothing", "/recordings", "/recordings/nothing", "/analytics", "/meetings")
-PATHS += ("/webhooks", "/webhooks/nothing", "/sessions/nothing")
+PATHS += ("/webhooks", "/webhooks/nothing", "/sessions/nothing", "/meetings/nothing")
 
 
 def fetch(*arguments: str) -> None:
@@ -258,13 +258,39 @@ def test_meetings_are_made_closed_and_opened(server: Server, browser: Browser) -
         page.check("#meeting-record")
         assert accessible(page) == []
         page.keyboard.press("Enter")
-        page.wait_for_selector("strong >> text=Stand-up & <b>more</b>")
+        page.wait_for_selector(".rows >> text=Stand-up & <b>more</b>")
         (meeting,) = client.list_meetings().data
         assert meeting.title == "Stand-up & <b>more</b>" and meeting.status == "ACTIVE"
         page.click("[aria-label^='Close Stand-up']")
         page.wait_for_selector(".chip >> text=Closed")
         assert client.get_meeting(meeting.id).status == "INACTIVE"
         assert accessible(page) == []
+        page.click(".rows >> text=Stand-up")
+        page.wait_for_selector("text=This meeting is closed")
+        page.click("text=Open the meeting")
+        page.click("text=New join link")
+        page.fill("#guest-name", "Ada")
+        page.select_option("#guest-role", "host")
+        assert accessible(page) == []
+        page.keyboard.press("Enter")
+        page.wait_for_selector("h2 >> text=Join link for Ada")
+        assert page.inner_text("dialog code").startswith(f"{server.http}/meet/{meeting.id}?token=")
+        first = page.inner_text("dialog code")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+        (ada,) = client.list_participants(meeting.id).data
+        assert (ada.name, ada.preset_name) == ("Ada", "host") and first.partition("token=")[2] not in page.content()
+        page.click("text=New link")
+        page.wait_for_selector("dialog code")
+        page.keyboard.press("Escape")
+        page.click("text=Start a livestream")
+        page.wait_for_selector("text=Stop the livestream")
+        assert accessible(page) == []
+        page.click("text=Stop the livestream")
+        page.wait_for_selector("text=The meeting is not livestreamed.")
+        page.click("text=Remove")
+        page.click("dialog >> button.danger")
+        page.wait_for_selector("text=Nobody may come in yet.")
 
 
 @contextmanager

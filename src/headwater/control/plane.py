@@ -250,6 +250,7 @@ class ControlPlane:
     def hear(self, event: RoomEvent) -> None:
         """Take an event of the rooms; the `headwater.events.RoomListener` of this plane."""
         self._events.listen(event)
+        self._feed.hear(event)
 
     async def _check_admission(self, livestream_id: str) -> None:
         """End a session that was admitted just before its livestream was disabled, stopped or deleted.

@@ -12,6 +12,7 @@ import pytest
 from headwater.control.dashboard import feed as feeds
 from headwater.control.dashboard.feed import NOTHING_LIVE, Feed, Listener
 from headwater.errors import LimitReached
+from headwater.events import RoomOpened
 from headwater.health import HealthSample
 from tests.unit.control.support import Api
 from tests.unit.control.test_dashboard import browser, sign_in
@@ -74,7 +75,8 @@ async def test_what_is_live_comes_at_once_and_as_it_changes(api: Api) -> None:
     assert (session["health"], session["warnings"]) == ([], [])
     broadcast.health = tuple(HealthSample(1000 * k, 3_000_000, 9, 30.0, 8000, 0, 0, 5, 1.5, 3) for k in range(20))
     (session,) = (await reader.next("live"))["live"]
-    assert session["health"] == [[1000 * k, 3_000_000, 9, 30.0, 8000, 0, 0, 5, 1.5, 3] for k in (18, 19)]
+    told = [sample[:10] for sample in session["health"]]
+    assert told == [[1000 * k, 3_000_000, 9, 30.0, 8000, 0, 0, 5, 1.5, 3] for k in (18, 19)]
     assert session["warnings"] == ["keyframes every 8 s: viewers start slowly; set 2 s in your encoder"]
     api.broadcasts.close(made["id"])
     assert await reader.next("live") == {"live": []}
@@ -127,10 +129,18 @@ async def test_attempts_of_webhooks_are_told_to_their_app_and_many_at_once_as_an
     assert await mine.next("attempted") == {"webhooks": [made["id"]]}
     everything = asyncio.create_task(others.next("changed"))
     await mine.next("heartbeat")
-    for number in range(feeds.ATTEMPTED_LIMIT + 1):
+    for number in range(feeds.OTHERS_LIMIT + 1):
         feed.attempted(str(number))
     assert await everything == {"livestreams": None}
     assert await mine.next("changed") == {"livestreams": None}
+
+
+async def test_who_comes_and_goes_is_told_by_meeting(api: Api) -> None:
+    made = (await api.http.post(api.app + "/meetings", json={"title": "stand-up"})).json()["data"]
+    mine = listening(api)
+    await mine.next("live")
+    api.plane.hear(RoomOpened(made["id"], "00000000-0000-4000-8000-000000000001", 1))
+    assert await mine.next("met") == {"meetings": [made["id"]]}
 
 
 async def no_addresses(*_: Any) -> list[str]:

@@ -4,6 +4,7 @@
                       second while there is one
     event: changed    livestreams of which there is something new to load, by id; null: of anything
     event: attempted  webhooks of whose deliveries there is something new to load, by id
+    event: met        meetings into which somebody came, or which somebody left, by id
     : (a comment)     when nothing else was said for a while, so that proxies and browsers see that we are here
 
 State, not increments: who was away, or reads slowly, is right again at the next `live`; the page loads everything anew
@@ -18,15 +19,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.api.schemas import IsoTime
 from headwater.control.api.service import Service
 from headwater.control.api.times import iso
 from headwater.control.database import DatabaseAway
-from headwater.control.repository import livestreams, sessions, webhooks
+from headwater.control.repository import livestreams, meetings, sessions, webhooks
 from headwater.control.repository.sessions import Place
 from headwater.errors import LimitReached
-from headwater.events import Event, LiveSnapshot, SessionProgress
+from headwater.events import Event, LiveSnapshot, RoomEvent, SessionProgress
 from headwater.health import HealthSample, advise
 
 TICK_S = 1.0
@@ -50,8 +52,8 @@ CHANGED_LIMIT = 100
 TOUCHED_LIMIT = 1000
 """Livestreams of one tick, as many as may be live; beyond it everybody loads everything anew."""
 
-ATTEMPTED_LIMIT = 200
-"""Webhooks of one tick; beyond it everybody loads everything anew, too."""
+OTHERS_LIMIT = 200
+"""Webhooks or meetings of one tick; beyond it everybody loads everything anew, too."""
 
 SAMPLES = 2
 """The last samples of a session's health, each of a second: one that a tick came too late for is in the next."""
@@ -60,6 +62,14 @@ RETRY_MS = 2000
 """After which a browser comes back that has lost its connection."""
 
 NOTHING_LIVE = msgspec.json.encode({"live": []})
+
+AppsOf = Callable[[AsyncConnection, Sequence[str]], Awaitable[dict[str, str]]]
+
+OTHERS: dict[str, tuple[str, AppsOf]] = {
+    "attempted": ("webhooks", webhooks.apps_of),
+    "met": ("meetings", meetings.apps_of),
+}
+"""By event: what of other things than livestreams is told, and how their apps are found."""
 
 log = logging.getLogger("headwater.control")
 
@@ -82,12 +92,12 @@ class Live(msgspec.Struct):
 class Listener:
     """One open dashboard."""
 
-    __slots__ = ("app_id", "attempted", "changed", "ended", "everything", "owner", "sent", "wake")
+    __slots__ = ("app_id", "changed", "ended", "everything", "others", "owner", "sent", "wake")
 
     def __init__(self, owner: str, app_id: str) -> None:
         self.owner = owner
         self.app_id = app_id
-        self.attempted: set[str] = set()
+        self.others: dict[str, set[str]] = {event: set() for event in OTHERS}
         self.changed: set[str] = set()
         self.everything = False
         self.ended = False
@@ -111,9 +121,10 @@ class Listener:
             told += _message(b"changed", msgspec.json.encode({"livestreams": ids}))
             self.changed.clear()
             self.everything = False
-        if self.attempted:
-            told += _message(b"attempted", msgspec.json.encode({"webhooks": sorted(self.attempted)}))
-            self.attempted.clear()
+        for event, ids in self.others.items():
+            if ids:
+                told += _message(event.encode(), msgspec.json.encode({OTHERS[event][0]: sorted(ids)}))
+                ids.clear()
         return told
 
 
@@ -126,7 +137,7 @@ class Feed:
         self._places: dict[str, Place] = {}
         self._frames: dict[str, bytes] = {}
         self._touched: set[str] = set()
-        self._attempted: set[str] = set()
+        self._others: dict[str, set[str]] = {event: set() for event in OTHERS}
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -141,10 +152,17 @@ class Feed:
 
     def attempted(self, webhook_id: str) -> None:
         """A webhook was told something, or could not be told."""
+        self._touch_other("attempted", webhook_id)
+
+    def hear(self, event: RoomEvent) -> None:
+        """Take an event of the rooms."""
+        self._touch_other("met", event.meeting_id)
+
+    def _touch_other(self, event: str, key: str) -> None:
         if not self._listeners:
             return
-        if len(self._attempted) < ATTEMPTED_LIMIT:
-            self._attempted.add(webhook_id)
+        if len(self._others[event]) < OTHERS_LIMIT:
+            self._others[event].add(key)
         else:
             self.touch()
 
@@ -236,18 +254,21 @@ class Feed:
 
     async def _tell_changes(self) -> None:
         """Each to the listeners of its app, and to nobody else."""
-        touched, attempted = set(self._touched), set(self._attempted)
-        if not touched and not attempted:
+        touched = set(self._touched)
+        others = {event: set(ids) for event, ids in self._others.items() if ids}
+        if not touched and not others:
             return
         async with self._service.database.read() as conn:
             apps = await livestreams.apps_of(conn, sorted(touched))
-            apps_of_webhooks = await webhooks.apps_of(conn, sorted(attempted)) if attempted else {}
+            apps_of_others = {event: await OTHERS[event][1](conn, sorted(ids)) for event, ids in others.items()}
         self._touched -= touched
-        self._attempted -= attempted
+        for event, ids in others.items():
+            self._others[event] -= ids
         for listener in self._listeners:
             for livestream_id in _of(listener.app_id, apps):
                 listener.touch(livestream_id)
-            listener.attempted.update(_of(listener.app_id, apps_of_webhooks))
+            for event, found in apps_of_others.items():
+                listener.others[event].update(_of(listener.app_id, found))
 
     async def _place(self, snapshots: Sequence[LiveSnapshot]) -> None:
         """Learn where new sessions belong; that never changes."""

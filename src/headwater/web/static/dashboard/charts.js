@@ -23,9 +23,10 @@ function moments(splits) {
  * @param label what it shows, for screen readers
  * @param series [{label, colour (a CSS variable), bars, unit, digits}]
  * @param days whether x is days in UTC, not moments
+ * @param range the values from bottom to top; otherwise from 0 to what the data asks for
  * @param sync charts with the same word point at the same moment
  */
-export function chart({ label, series, days = false, sync = null }) {
+export function chart({ label, series, days = false, range = null, sync = null }) {
   const place = h("div", { class: "chart", role: "img", "aria-label": label });
   let plot = null;
   let data = null;
@@ -41,14 +42,14 @@ export function chart({ label, series, days = false, sync = null }) {
       legend: { live: true },
       cursor: { y: false, drag: { x: false, y: false }, sync: sync === null ? undefined : { key: sync } },
       tzDate: days ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC") : undefined,
-      scales: { ...(days ? { x: { range: (_, first, last) => [first - HALF_DAY, last + HALF_DAY] } } : {}), y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
+      scales: { ...(days ? { x: { range: (_, first, last) => [first - HALF_DAY, last + HALF_DAY] } } : {}), y: { range: (_, __, max) => range ?? [0, Math.max(1, max * 1.1)] } },
       axes: [{ ...axis, space: 70, ...(days ? {} : { values: (_, splits) => moments(splits) }) }, { ...axis, size: 56, values: (_, splits) => splits.map((split) => (Number.isInteger(split) || (series[0].digits ?? 0) > 0 ? split.toLocaleString() : "")) }],
       series: [
         { label: days ? "Day" : "Time", value: days ? "{YYYY}-{MM}-{DD}" : "{HH}:{mm}:{ss}" },
         ...series.map((entry) => ({
           label: entry.label,
           stroke: colour(entry.colour),
-          fill: entry.bars ? colour(entry.colour) : `${colour(entry.colour)}22`,
+          fill: entry.bars ? colour(entry.colour) : range ? undefined : `${colour(entry.colour)}22`,
           width: entry.bars ? 0 : 2,
           paths: entry.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined,
           points: { show: entry.points ?? false },

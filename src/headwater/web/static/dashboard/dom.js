@@ -111,13 +111,13 @@ export async function copy(text, what) {
   }
 }
 
-/** A text that is there to be copied. */
-export function copyable(label, text) {
+/** A text that is there to be copied; of a long one the beginning is shown. */
+export function copyable(label, text, { long = false } = {}) {
   return h(
     "div",
     { class: "copyable" },
     h("span", { class: "label" }, label),
-    h("code", {}, text),
+    h("code", { class: long ? "long" : "" }, text),
     button("Copy", () => copy(text, label), { "aria-label": `Copy: ${label}`, "data-key": `copy ${label}` }),
   );
 }

@@ -8,7 +8,7 @@ const KEPT = 4000; // points of a curve: more than the server answers at once
 const GAP = 3; // so many steps without a sample are a hole in the curve, not a slope
 
 /** A sample as events have it: an array, in the order of the server's HealthSample. */
-const unpacked = ([at, video_bps, audio_bps, frame_rate, keyframe_interval_ms, dropped, jumps, late_ms, rtt_ms, viewers]) => ({ at, video_bps, audio_bps, frame_rate, keyframe_interval_ms, dropped, jumps, late_ms, rtt_ms, viewers });
+const unpacked = ([at, video_bps, audio_bps, frame_rate, keyframe_interval_ms, dropped, jumps, late_ms, rtt_ms, viewers, audio_peak_db, audio_rms_db]) => ({ at, video_bps, audio_bps, frame_rate, keyframe_interval_ms, dropped, jumps, late_ms, rtt_ms, viewers, audio_peak_db, audio_rms_db });
 
 const seconds = (ms) => (ms === null || ms === undefined ? null : ms / 1000);
 const COLUMNS = [
@@ -21,6 +21,8 @@ const COLUMNS = [
   (sample) => seconds(sample.keyframe_interval_ms || null),
   (sample) => seconds(sample.late_ms),
   (sample) => seconds(sample.rtt_ms),
+  (sample) => sample.audio_peak_db,
+  (sample) => sample.audio_rms_db,
 ];
 
 const CURVES = [
@@ -28,6 +30,7 @@ const CURVES = [
   { title: "Bitrate (Mbit/s)", of: [2, 3], series: [{ label: "Video", colour: "--accent", unit: " Mbit/s", digits: 2 }, { label: "Audio", colour: "--second", unit: " Mbit/s", digits: 2 }] },
   { title: "Frames per second", of: [4, 5], series: [{ label: "Arrived", colour: "--accent", digits: 1 }, { label: "Missing", colour: "--live", digits: 0 }] },
   { title: "Key frames and delays (s)", of: [6, 7, 8], series: [{ label: "Key frame interval", colour: "--accent", unit: " s", digits: 2 }, { label: "Late", colour: "--live", unit: " s", digits: 2 }, { label: "Round trip", colour: "--second", unit: " s", digits: 3 }] },
+  { title: "Loudness (dBFS)", of: [9, 10], range: [-60, 0], series: [{ label: "Peak", colour: "--live", unit: " dB", digits: 1 }, { label: "Mean", colour: "--accent", unit: " dB", digits: 1 }] },
 ];
 
 /**
@@ -35,9 +38,12 @@ const CURVES = [
  * @param lastS the last so many seconds only; null: all of it
  */
 export function healthCurves(sessionId, { lastS = null } = {}) {
-  const charts = CURVES.map(({ title, of, series }) => ({ of, plot: chart({ label: `${title}, over time`, series, sync: sessionId }), title }));
+  const charts = CURVES.map(({ title, of, series, range }) => {
+    const plot = chart({ label: `${title}, over time`, series, range, sync: sessionId });
+    return { of, plot, element: h("figure", {}, h("figcaption", {}, title), plot.element) };
+  });
   const nothing = h("p", { class: "dim", hidden: true }, "Nothing is known of how its media arrived: samples are kept for 30 days.");
-  const grid = h("div", { class: "curves" }, charts.map(({ plot, title }) => h("figure", {}, h("figcaption", {}, title), plot.element)));
+  const grid = h("div", { class: "curves" }, charts.map(({ element }) => element));
   let columns = COLUMNS.map(() => []);
   let newest = 0;
   let step = 1;
@@ -55,7 +61,10 @@ export function healthCurves(sessionId, { lastS = null } = {}) {
     const first = lastS === null ? Math.max(0, times.length - KEPT) : times.findIndex((x) => x >= newest / 1000 - lastS);
     if (first > 0) columns = columns.map((column) => column.slice(first));
     grid.hidden = newest === 0;
-    for (const { of, plot } of charts) if (newest) plot.set([columns[0], ...of.map((i) => columns[i])]);
+    for (const { of, plot, element } of charts) {
+      element.hidden = !of.some((i) => columns[i].some((value) => value !== null && value !== undefined)); // not measured
+      if (!element.hidden) plot.set([columns[0], ...of.map((i) => columns[i])]);
+    }
   }
 
   return {

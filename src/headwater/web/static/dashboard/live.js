@@ -61,7 +61,7 @@ class Live extends EventTarget {
     });
     source.addEventListener("live", (event) => this.#take(JSON.parse(event.data).live));
     source.addEventListener("changed", (event) => this.#changed(JSON.parse(event.data).livestreams));
-    source.addEventListener("attempted", (event) => this.dispatchEvent(new CustomEvent("attempted", { detail: JSON.parse(event.data).webhooks })));
+    for (const [name, field] of [["attempted", "webhooks"], ["met", "meetings"]]) source.addEventListener(name, (event) => this.dispatchEvent(new CustomEvent(name, { detail: JSON.parse(event.data)[field] })));
   }
 
   /** The browser has given up: the server refused. Perhaps nobody is signed in any more. */

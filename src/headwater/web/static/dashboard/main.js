@@ -6,6 +6,7 @@ import { button, failed, fill, h, icon, toast } from "./dom.js";
 import { live } from "./live.js";
 import { livestream } from "./livestream.js";
 import { livestreams } from "./livestreams.js";
+import { meeting } from "./meeting.js";
 import { meetings } from "./meetings.js";
 import { recording } from "./recording.js";
 import { recordings } from "./recordings.js";
@@ -22,6 +23,7 @@ const VIEWS = [
   { path: /^\/recordings\/([\w-]+)$/, view: recording, under: "#/recordings" },
   { path: /^\/analytics$/, view: analytics, label: "Analytics", link: "#/analytics" },
   { path: /^\/meetings$/, view: meetings, label: "Meetings", link: "#/meetings" },
+  { path: /^\/meetings\/([\w-]+)$/, view: meeting, under: "#/meetings" },
   { path: /^\/webhooks$/, view: webhooks, label: "Webhooks", link: "#/webhooks" },
   { path: /^\/webhooks\/([\w-]+)$/, view: webhook, under: "#/webhooks" },
 ];

@@ -2,6 +2,7 @@
 
 import { get, isAdmin, patch, post } from "./api.js";
 import { ask, button, empty, failed, fill, h, icon, plural, time, toast } from "./dom.js";
+import { live } from "./live.js";
 
 const PER_PAGE = 50;
 
@@ -16,15 +17,20 @@ export function meetings() {
       const { data, paging } = await get(`/meetings?per_page=${PER_PAGE * pages}`);
       if (data.length === 0) return fill(list, nothing(load));
       const left = paging.total_count - data.length;
-      fill(list, h("ul", { class: "rows plain", "aria-label": "Meetings" }, data.map((meeting) => row(meeting, load))), left > 0 ? button(`Show more (${plural(left, "meeting")} left)`, () => (pages++, load())) : null);
+      fill(list, h("ul", { class: "rows", "aria-label": "Meetings" }, data.map((meeting) => row(meeting, load))), left > 0 ? button(`Show more (${plural(left, "meeting")} left)`, () => (pages++, load())) : null);
     } catch (error) {
       if (error.status !== 401) fill(list, failed(error, load));
     }
   }
 
+  const onChanged = (event) => event.detail === null && load();
+  live.addEventListener("changed", onChanged);
   load();
-  return { title: "Meetings", element };
+  return { title: "Meetings", element, close: () => live.removeEventListener("changed", onChanged) };
 }
+
+/** The title for people. */
+export const titleOf = (meeting) => meeting.title || "Untitled meeting";
 
 function row(meeting, load) {
   const open = meeting.status === "ACTIVE";
@@ -36,20 +42,21 @@ function row(meeting, load) {
     }
     await load();
   };
-  const name = meeting.title || "Untitled meeting";
+  const name = titleOf(meeting);
   return h(
     "li",
     {},
-    h("div", { class: "what" }, h("strong", {}, name), h("span", { class: "dim" }, "created ", time(meeting.created_at), meeting.record_on_start ? " · recorded" : "")),
+    h("a", { href: `#/meetings/${meeting.id}`, "data-key": `to ${meeting.id}` }, name),
     h("span", { class: open ? "chip good" : "chip" }, open ? "Open" : "Closed"),
-    isAdmin() ? button(open ? "Close" : "Open", change, { "aria-label": `${open ? "Close" : "Open"} ${name}`, "data-key": meeting.id }) : null,
+    isAdmin() ? h("div", { class: "buttons" }, button(open ? "Close" : "Open", change, { "aria-label": `${open ? "Close" : "Open"} ${name}`, "data-key": meeting.id })) : null,
+    h("span", { class: "dim wide" }, "created ", time(meeting.created_at), meeting.record_on_start ? " · recorded" : ""),
   );
 }
 
 const nothing = (load) =>
   empty(
     "No meeting yet",
-    h("p", {}, "A meeting is a room with a title. It can be livestreamed: starting that by the API gives an ingest server and a stream key, like any livestream's."),
+    h("p", {}, "A meeting is a room in which people see and hear each other. Everybody comes in by a link of their own; it can be livestreamed and recorded."),
     isAdmin() ? button("Create the first meeting", () => createDialog(load), { class: "primary" }) : h("p", {}, "Your token may only read: somebody with an admin token has to create it."),
   );
 
