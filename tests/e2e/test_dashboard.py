@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -26,8 +27,8 @@ EXPECTED = re.compile(r"Failed to load resource")
 
 PHONE = {"width": 390, "height": 844}
 SCHEMES = ("light", "dark")
-PATHS = ("/livestreams", "/livestreams/nothing", "/recordings", "/recordings/nothing", "/analytics", "/meetings")
-PATHS += ("/webhooks", "/webhooks/nothing", "/sessions/nothing", "/meetings/nothing")
+PATHS = ("/livestreams", "/recordings", "/analytics", "/meetings", "/webhooks")
+NOTHING = tuple(f"/{kind}/nothing" for kind in ("livestreams", "recordings", "meetings", "webhooks", "sessions"))
 
 
 def fetch(*arguments: str) -> None:
@@ -142,7 +143,7 @@ def test_every_view_is_accessible_and_fits(server: Server, browser: Browser, sch
         page = viewer.page
         if phone:
             page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
-        for path in (f"/livestreams/{made.id}", *PATHS):
+        for path in (f"/livestreams/{made.id}", *PATHS, *(NOTHING if phone and scheme == "dark" else ())):
             go(page, path)
             page.wait_for_selector("main h1")
             page.wait_for_timeout(150)
@@ -164,7 +165,7 @@ def test_what_goes_on_air_appears_by_itself_and_can_be_stopped(server: Server, b
             page.click(".card a")
             page.wait_for_selector(".tiles")
             until(page, "Number(document.querySelector('.tiles dd').textContent) > 0")  # this player
-            until(page, "document.querySelectorAll('.chart canvas').length === 4")
+            until(page, "document.querySelectorAll('figure canvas').length >= 4")
             figures = page.inner_text(".tiles")
             assert "3.0 s" in figures and "30.0" in figures and "Mbit/s" in figures
             page.wait_for_selector(".warnings >> text=Keyframes every 3 s")
@@ -174,7 +175,7 @@ def test_what_goes_on_air_appears_by_itself_and_can_be_stopped(server: Server, b
             page.wait_for_selector("h2 >> text=Not on air")
         page.wait_for_selector("td >> text=stopped")  # the event log
         page.click("td a")  # the session, which has the same curves now
-        until(page, "document.querySelectorAll('.chart canvas').length === 4")
+        until(page, "document.querySelectorAll('figure canvas').length >= 4")
         page.wait_for_selector("text=Viewers on average")
         page.wait_for_selector(".rows >> text=on-air_")  # its recording
         page.wait_for_selector("td >> text=Start-up")  # as this player reported
@@ -282,7 +283,17 @@ def test_meetings_are_made_closed_and_opened(server: Server, browser: Browser) -
         assert (ada.name, ada.preset_name) == ("Ada", "host") and first.partition("token=")[2] not in page.content()
         page.click("text=New link")
         page.wait_for_selector("dialog code")
+        token = page.inner_text("dialog code").partition("token=")[2]
         page.keyboard.press("Escape")
+        inside = {"headers": {"Authorization": f"Bearer {token}"}, "timeout": 30}
+        with httpx.stream("GET", f"{server.http}/meet/{meeting.id}/events", **inside) as events:
+            page.wait_for_selector("h2 >> text=Inside: 1")  # by itself
+            page.click("[aria-label='Mute Ada']")
+            page.wait_for_selector("text=Muted")
+            assert accessible(page) == []
+            page.click("[aria-label='Send away Ada']")
+            page.wait_for_selector("h2 >> text=Nobody is inside")
+            assert "KICKED" in events.read().decode()
         page.click("text=Start a livestream")
         page.wait_for_selector("text=Stop the livestream")
         assert accessible(page) == []

@@ -121,10 +121,10 @@ class Listener:
             told += _message(b"changed", msgspec.json.encode({"livestreams": ids}))
             self.changed.clear()
             self.everything = False
-        for event, ids in self.others.items():
-            if ids:
-                told += _message(event.encode(), msgspec.json.encode({OTHERS[event][0]: sorted(ids)}))
-                ids.clear()
+        for event, news in self.others.items():
+            if news:
+                told += _message(event.encode(), msgspec.json.encode({OTHERS[event][0]: sorted(news)}))
+                news.clear()
         return told
 
 

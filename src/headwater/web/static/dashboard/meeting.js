@@ -76,7 +76,7 @@ export function meeting(id) {
       ];
       return h("li", {}, h("span", { class: "what" }, h("strong", {}, one.display_name || one.custom_participant_id), h("span", { class: "dim" }, one.preset_name, ", since ", time(one.joined_at))), h("div", { class: "buttons" }, buttons));
     });
-    fill(parts.inside, h("h2", {}, room ? `Inside: ${room.live_participants.toLocaleString()}` : "Nobody is inside"), rows.length ? h("ul", { class: "rows", "aria-label": "Inside" }, rows) : h("p", { class: "dim" }, "Who comes in appears here."));
+    fill(parts.inside, h("h2", {}, room?.live_participants ? `Inside: ${room.live_participants.toLocaleString()}` : "Nobody is inside"), rows.length ? h("ul", { class: "rows", "aria-label": "Inside" }, rows) : h("p", { class: "dim" }, "Who comes in appears here."));
   }
 
   // -- who may come ----------------------------------------------------------------------------------------------
