@@ -58,6 +58,7 @@ from headwater.pipeline.origin.thumbnail import Thumbnailer
 from headwater.pipeline.recorder import DiskWriter, RecordingFile, recover
 from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.store import KeptRecording, Store
+from headwater.pipeline.whep.endpoint import WhepPlayback
 from headwater.recordings import Recordings
 from headwater.rooms import Admission, AdmissionRefused, Doorkeeper, NoLivestreams
 from headwater.telemetry.sources import Sources
@@ -213,6 +214,8 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             livestreams, webrtc, settings.ingest, keyframe_interval_ms=settings.packager.segment_target_ms
         )
         drain.later("ingest by WebRTC", whip.stop)
+        whep = WhepPlayback(livestreams, directory, webrtc)
+        drain.later("viewers by WebRTC", whep.stop)
         recordings = Recordings(plane, origin, maker, server.data, store, signed=settings.store.signed_downloads)
         drain.later("the recordings' pictures", recordings.stop)
         await recordings.resume()
@@ -242,6 +245,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
                 *download_routes(recordings),
                 *report_routes(origin, directory),
                 *whip.routes(),
+                *whep.routes(),
                 *room_routes(rooms, webrtc, Door(RoomDoor(plane.doorkeeper)), meeting_livestreams),
                 *routes(directory),
             ]

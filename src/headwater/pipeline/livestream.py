@@ -57,10 +57,12 @@ from headwater.pipeline.maker import Maker, Order
 from headwater.pipeline.marks import Mark, Marks
 from headwater.pipeline.origin.directory import PlaybackInfo
 from headwater.pipeline.origin.origin import Origin
+from headwater.pipeline.origin.views import ViewLedger
 from headwater.pipeline.packager import Packager, PackagerSettings
 from headwater.pipeline.recorder import DiskWriter, SessionRecorder
 from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.sound import Level, Window
+from headwater.pipeline.tap import Tap
 
 log = logging.getLogger("headwater.livestream")
 
@@ -74,6 +76,9 @@ SAVED_SAMPLES = 10
 
 LEVEL_AGE_MS = 2500
 """How old a measured loudness may be: it is measured once a second, and not in step with the samples."""
+
+SAME_OFFSET_MS = 2
+"""Composition offsets that differ by no more are the same, rounded."""
 
 ADVISE_AGAIN_MS = 600_000
 """How soon the event log says the same of a session again."""
@@ -165,7 +170,12 @@ def wall_ms() -> int:
 
 
 class LivestreamSession:
-    """One broadcast of one livestream: publishers come and go, the packager's outputs go to recorder and origin."""
+    """One broadcast of one livestream: publishers come and go, the packager's outputs go to recorder and origin.
+
+    Attributes:
+        tracks: As configured by the publisher that is there, or was last, by id.
+        reorders: Its pictures do not come in the order in which they are shown (B-frames).
+    """
 
     def __init__(self, hub: Livestreams, grant: Grant, request: PublishRequest, first_msn: int, now_ms: int) -> None:
         self.id = str(uuid.uuid4())
@@ -198,7 +208,10 @@ class LivestreamSession:
         self._warnings: tuple[str, ...] = ()
         self._keep = hub.settings.record if grant.record is None else grant.record
         self._packager = Packager(hub.packager_settings, first_msn=first_msn, now_ms=now_ms)
-        self.patience_ms = self._packager.patience_ms
+        self.tracks: dict[int, Track] = {}
+        self.reorders = False
+        self._tap: Tap | None = None
+        self._offset_ticks = 0
         writer = hub.storage.writer
         self._recorder = (
             SessionRecorder.create(
@@ -220,6 +233,7 @@ class LivestreamSession:
             previous.evict("NetStream.Publish.BadName", "Another publisher with the same stream key took over.")
         if self.opened:
             self._deliver(self._packager.discontinuity(now_ms))
+            self._forget_publisher()
             self._resume = SessionResumed(self.grant.livestream_id, self.id, 0, takeover=previous is not None)
         # A publisher that is admitted and never sends would hold the window open for ever: the window goes on until
         # its first access unit.
@@ -239,11 +253,20 @@ class LivestreamSession:
             self.close(now_ms)
             return
         self._deliver(self._packager.discontinuity(now_ms))
+        if self._tap is not None:
+            self._tap.discontinuity()
         self._wait_until_ms = now_ms + self._window_ms(regular=regular)
         self.log.info("session waits for its publisher: window_s=%.1f", (self._wait_until_ms - now_ms) / 1000)
         self._emit(
             SessionInterrupted(self.grant.livestream_id, self.id, now_ms, until_ms=self._wait_until_ms, reason=reason)
         )
+
+    def _forget_publisher(self) -> None:
+        """Another publisher follows: its tracks and times have nothing to do with those before."""
+        self.tracks = {}
+        self.reorders, self._offset_ticks = False, 0
+        if self._tap is not None:
+            self._tap.discontinuity()
 
     def _window_ms(self, *, regular: bool) -> int:
         settings, own = self._hub.settings, self.grant.reconnect_window_s
@@ -263,6 +286,9 @@ class LivestreamSession:
         except UnsupportedCodec as error:
             self.refuse(error)
             raise
+        self.tracks[track.id] = track
+        if self._tap is not None:
+            self._tap.configure(track)
 
     def refuse(self, error: UnsupportedCodec) -> None:
         """Media that cannot be packaged: a session that never played fails with it, another goes on waiting."""
@@ -292,9 +318,45 @@ class LivestreamSession:
             self._media_arrives(now_ms)
         elif 0 < elapsed_ms <= self._hub.settings.ingest_gap_ms:
             self._ingest_ms += elapsed_ms
+        if unit.composition_offset or self._offset_ticks:
+            self._look_at_order(unit)
         outputs = self._packager.push(unit, now_ms)
         if outputs:
             self._deliver(outputs)
+        if self._tap is not None:
+            self._tap.push(unit)
+
+    def _look_at_order(self, unit: AccessUnit) -> None:
+        """Pictures are reordered where their composition offsets differ: one that stays is an encoder's habit."""
+        track = self.tracks.get(unit.track_id)
+        if track is None or not track.is_video:
+            return
+        offset = unit.composition_offset
+        if not self._offset_ticks:
+            self._offset_ticks = offset
+        elif abs(offset - self._offset_ticks) * 1000 > SAME_OFFSET_MS * track.timescale:
+            self.reorders = True
+
+    def patience_ms(self) -> float:
+        """For how long nobody can be waiting for the media that comes next: see `Publication`."""
+        return self._packager.patience_ms() if self._tap is None else 0.0
+
+    def attach_tap(self, tap: Tap | None) -> None:
+        """Give access units to this one, too, from now on; None: to nobody any more."""
+        self._tap = tap
+        if tap is not None:
+            for track in self.tracks.values():
+                tap.configure(track)
+
+    def request_keyframe(self) -> None:
+        """Ask the publisher for one, where its protocol can."""
+        if self.publication is not None:
+            self.publication.request_keyframe()
+
+    @property
+    def views(self) -> ViewLedger:
+        """Who watches."""
+        return self._program.views
 
     def _media_arrives(self, now_ms: int) -> None:
         """The first access unit of a publisher."""
@@ -500,6 +562,9 @@ class LivestreamSession:
             publication, self.publication = self.publication, None
             publication.evict(*(reason or ("NetStream.Unpublish.Success", "The livestream was stopped.")))
         self._deliver(self._packager.finish(now_ms))
+        if self._tap is not None:
+            tap, self._tap = self._tap, None
+            tap.end("the livestream has ended")
         self._save_samples()
         self._hub.finish(self, self._finish(now_ms, error))
 
@@ -668,6 +733,9 @@ class SessionPublication:
     def round_trip_ms(self) -> float | None:
         return self._publisher.round_trip_ms()
 
+    def request_keyframe(self) -> None:
+        self._publisher.request_keyframe()
+
     def evict(self, code: str, description: str) -> None:
         self.push = _ignore
         self._publisher.close(code, description)
@@ -748,6 +816,10 @@ class Livestreams:
         first_msn = max((now_ms - MSN_EPOCH_MS) // 1000, self._next_msn.pop(grant.livestream_id, 0))
         session = self._sessions[grant.livestream_id] = LivestreamSession(self, grant, request, first_msn, now_ms)
         return session
+
+    def session_of(self, playback_id: str) -> LivestreamSession | None:
+        """The open session that is watched by this id."""
+        return next((session for session in self.open_sessions() if session.grant.playback_id == playback_id), None)
 
     def open_sessions(self) -> list[LivestreamSession]:
         """Those that media has come of."""

@@ -75,12 +75,16 @@ class Keys:
 class FakePublisher:
     def __init__(self) -> None:
         self.closed: list[tuple[str, str]] = []
+        self.asked = 0
 
     def round_trip_ms(self) -> float | None:
         return 20.0
 
     def close(self, code: str, description: str) -> None:
         self.closed.append((code, description))
+
+    def request_keyframe(self) -> None:
+        self.asked += 1
 
 
 class World:

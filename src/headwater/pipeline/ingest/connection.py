@@ -140,6 +140,9 @@ class RtmpConnection(asyncio.Protocol):
     def round_trip_ms(self) -> float | None:
         return self._pacer.round_trip_ms() if self._pacer is not None else None
 
+    def request_keyframe(self) -> None:
+        """RTMP cannot."""
+
     # called by the listener
 
     def tick(self, now: float) -> None:

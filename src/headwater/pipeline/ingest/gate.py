@@ -42,6 +42,9 @@ class Publisher(Protocol):
     def round_trip_ms(self) -> float | None:
         """How long a packet takes to the publisher and back; None where that is not known."""
 
+    def request_keyframe(self) -> None:
+        """Ask for a picture that needs no other, where the protocol has a way to; RTMP has none."""
+
 
 class Publication(Protocol):
     """Where one publisher's media goes. Called in the event loop; never blocks.

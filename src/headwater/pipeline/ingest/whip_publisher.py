@@ -179,6 +179,9 @@ class WhipPublisher:
     def round_trip_ms(self) -> float | None:
         return self._peer.round_trip_ms if self._peer is not None else None
 
+    def request_keyframe(self) -> None:
+        self._ask()
+
     # -- the end ------------------------------------------------------------------------------------------------
 
     def stop(self, reason: str) -> None:

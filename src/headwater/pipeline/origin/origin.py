@@ -31,7 +31,7 @@ from headwater.pipeline.origin.holds import Holds
 from headwater.pipeline.origin.library import Library
 from headwater.pipeline.origin.live_media import LiveMedia
 from headwater.pipeline.origin.live_playlist import LivePlaylists
-from headwater.pipeline.origin.paths import BASE_LENGTH, REPORTS, is_ours
+from headwater.pipeline.origin.paths import BASE_LENGTH, is_behind, is_ours
 from headwater.pipeline.origin.program import LiveProgram
 from headwater.pipeline.origin.programs import Programs
 from headwater.pipeline.origin.ranges import conditional
@@ -178,7 +178,7 @@ class Origin:
             found = self.playlists.get(path)
             if found is not None:
                 return self._playlist(request, *found)
-        if not is_ours(path) or path.endswith(REPORTS):  # which has a body, and so the app behind (`reports.py`)
+        if not is_ours(path) or is_behind(path):
             return None
         if method == b"OPTIONS":
             return PREFLIGHT

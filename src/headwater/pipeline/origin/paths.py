@@ -19,6 +19,15 @@ REPORTS = b"/cmcd"
 """Where players report what happens (CTA-5004-B, event mode), below the playback id."""
 
 
+WEBRTC = b"/webRTC/"
+"""What begins like this below the playback id is played by WHEP."""
+
+
+def is_behind(path: bytes) -> bool:
+    """Whether a path below a playback id is served by the app behind: it has a body."""
+    return path.endswith(REPORTS) or path.startswith(WEBRTC, PLAYBACK_ID_LENGTH + 1)
+
+
 def is_ours(path: bytes) -> bool:
     """Whether a path lies below a playback id."""
     return (
