@@ -391,3 +391,62 @@ async def test_what_has_ended_leaves_memory_without_the_garbage_collector(world:
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()
+
+
+class Tapped:
+    """A `Tap` that keeps everything."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def configure(self, track: Track) -> None:
+        self.calls.append(track)
+
+    def push(self, unit: AccessUnit) -> None:
+        self.calls.append(unit.dts)
+
+    def discontinuity(self) -> None:
+        self.calls.append("discontinuity")
+
+    def end(self, reason: str) -> None:
+        self.calls.append(reason)
+
+
+async def test_a_tap_gets_what_comes_while_it_is_there(world: World) -> None:
+    """And nobody's reads are held back for as long as it is."""
+    publication, publisher = await world.publish()
+    next_ms = world.send(publication, 3)
+    session = world.livestreams.session_of("0" * 32)
+    assert session is not None and world.livestreams.session_of("1" * 32) is None
+    tap = Tapped()
+    session.attach_tap(tap)
+    assert tap.calls == [VIDEO] and publication.patience_ms() == 0.0
+    session.request_keyframe()
+    assert publisher.asked == 1
+    publication.push(AccessUnit(1, next_ms, 0, True, b"\0\0\0\x05\x65" + bytes(4)))
+    publication.end("gone", regular=False)
+    again, _ = await world.publish()
+    again.configure(VIDEO)
+    again.push(AccessUnit(1, 7, 0, True, b"\0\0\0\x05\x65" + bytes(4)))
+    assert tap.calls == [VIDEO, next_ms, "discontinuity", "discontinuity", VIDEO, 7]
+    session.attach_tap(None)
+    again.push(AccessUnit(1, 40, 0, False, b"\0\0\0\x05\x41" + bytes(4)))
+    session.attach_tap(tap)
+    session.close(world.clock.ms)
+    assert tap.calls[6:] == [VIDEO, "the livestream has ended"]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "reorders"),
+    [([0, 0, 0, 0], False), ([33, 33, 34, 33], False), ([66, 133, 0, 66], True), ([0, 100, 0, 0], True)],
+)
+async def test_pictures_out_of_order_are_known_by_their_offsets(
+    world: World, offsets: list[int], reorders: bool
+) -> None:
+    """An encoder that shows all of its pictures equally late does not reorder them."""
+    publication, _ = await world.publish()
+    publication.configure(VIDEO)
+    for number, offset in enumerate(offsets):
+        publication.push(AccessUnit(1, number * 33, offset, number == 0, b"\0\0\0\x05\x65" + bytes(4)))
+    session = world.livestreams.session_of("0" * 32)
+    assert session is not None and session.reorders is reorders

@@ -58,7 +58,7 @@ class WhepPlayback:
         reason = why_not(stage.tracks, reorders=stage.reorders)
         if reason is not None:
             raise Refused(406, "ERR_NOT_PLAYABLE_BY_WEBRTC", reason)
-        viewer = Viewer(self._clock)
+        viewer = Viewer(self._clock, playback_id)
         peer = self._webrtc.accept(offer, _policy(stage, playback_id), viewer)
         playout = self._playout(stage)
         playout.expect(viewer)

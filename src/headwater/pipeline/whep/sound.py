@@ -20,8 +20,12 @@ UNIT = struct.Struct(">Id")
 MAX_UNIT_BYTES = 64 * 1024
 """Longest access unit or packet: AAC has 6,144 bits a channel and frame at most, 48 channels."""
 
-MAX_UNSENT_BYTES = 256 * 1024
-"""What may wait for the process, which takes half a second to start: 10 s of 192 kbit/s."""
+MAX_UNSENT_BYTES = 64 * 1024
+"""What may wait for the process: more than a second of any sound."""
+
+MAX_BEHIND_MS = 150.0
+"""Packets this far behind the newest access unit are dropped: what has waited for the process to start would make every
+viewer's buffer grow, and the picture wait for it. In steady state a packet is 50 ms behind."""
 
 RESTARTS = 3
 MEMORY_LIMIT_BYTES = 1024 * 1024 * 1024
@@ -39,8 +43,7 @@ class SoundCoder:
         self._deliver = deliver
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._newest_ms = 0.0
         self._closed = False
 
     def push(self, due_ms: float, payload: bytes) -> None:
@@ -49,15 +52,12 @@ class SoundCoder:
             return
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="whep-sound")
-        data = UNIT.pack(len(payload), due_ms) + payload
+        self._newest_ms = due_ms
         process = self._process
         if process is None or process.stdin is None:
-            if self._held_bytes < MAX_UNSENT_BYTES:
-                self._held.append(data)
-                self._held_bytes += len(data)
-            return
+            return  # it starts
         if process.stdin.transport.get_write_buffer_size() < MAX_UNSENT_BYTES:
-            process.stdin.write(data)
+            process.stdin.write(UNIT.pack(len(payload), due_ms) + payload)
 
     def close(self) -> None:
         """End the process. Idempotent."""
@@ -88,15 +88,15 @@ class SoundCoder:
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            assert process.stdin is not None and process.stdout is not None, "started with pipes"
-            process.stdin.write(b"".join(self._held))
-            self._held, self._held_bytes = [], 0
+            assert process.stdout is not None, "started with pipes"
             self._process = process
             while True:
                 size, due_ms = UNIT.unpack(await process.stdout.readexactly(UNIT.size))
                 if size > MAX_UNIT_BYTES:
                     raise EOFError("not a packet")
-                self._deliver(due_ms, await process.stdout.readexactly(size))
+                packet = await process.stdout.readexactly(size)
+                if self._newest_ms - due_ms < MAX_BEHIND_MS:
+                    self._deliver(due_ms, packet)
         finally:
             self._process = None
             if process.returncode is None:

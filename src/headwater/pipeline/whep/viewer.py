@@ -94,8 +94,9 @@ class Lane:
 class Viewer:
     """A `PeerHandler`. Made before its peer; `begin` when both are there."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds."""
+    def __init__(self, clock: Callable[[], float], cname: str) -> None:
+        """`clock` gives seconds; `cname` names both tracks' sender, as the session description does."""
+        self._cname = cname
         self.key = secrets.token_hex(8).encode()
         self._clock = clock
         self._peer: Peer | None = None
@@ -184,7 +185,7 @@ class Viewer:
             if lane is None or stamp is None or not lane.packets or peer is None:
                 continue
             report = rtcp.SenderReport(lane.ssrc, rtcp.ntp_of(wall_ms), stamp, lane.packets, lane.octets)
-            peer.send_rtcp(rtcp.build(report, rtcp.Description(lane.ssrc, "headwater")))
+            peer.send_rtcp(rtcp.build(report, rtcp.Description(lane.ssrc, self._cname)))
 
     def close(self, reason: str) -> None:
         """End it from our side. Idempotent."""
