@@ -119,10 +119,10 @@ def accessible(page: Page) -> list[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*flags: str) -> Iterator[Browser]:
     """Debian's Chromium, headless."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=require("chromium"), args=FLAGS, headless=True)
+        browser = playwright.chromium.launch(executable_path=require("chromium"), args=[*FLAGS, *flags], headless=True)
         try:
             yield browser
         finally:

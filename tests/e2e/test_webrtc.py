@@ -10,15 +10,23 @@ from pathlib import Path
 import httpx
 import pytest
 from aiortc import RTCPeerConnection
+from playwright.sync_api import Page
 
+from tests.browser import FAKE_DEVICES, chromium, watched
+from tests.e2e import webrtc_pages
 from tests.e2e.beep_flash import offsets_ms
 from tests.e2e.support import (
+    B_FRAMES,
     api,
+    card_command,
     create,
     decode_complaints,
+    ffmpeg_command,
     live,
+    media_playlist,
     packet_times,
     played,
+    renditions,
     running,
     until,
 )
@@ -33,12 +41,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-async def offered() -> str:
-    """An offer of H.264, VP8 and Opus to send."""
+async def offered(direction: str = "sendonly") -> str:
+    """An offer of H.264, VP8 and Opus."""
     connection = RTCPeerConnection()
     try:
         for kind in ("audio", "video"):
-            connection.addTransceiver(kind, direction="sendonly")
+            connection.addTransceiver(kind, direction=direction)
         await connection.setLocalDescription(await connection.createOffer())
         return str(connection.localDescription.sdp)
     finally:
@@ -83,3 +91,79 @@ class TestWhip:
         disabled = httpx.post(by_path, content=offer, headers=sdp)
         assert (disabled.status_code, disabled.json()["error"]["code"]) == (403, "ERR_LIVESTREAM_DISABLED")
         assert made.stream_key not in server.log.read_text()
+
+    def test_a_browser_publishes_and_hls_plays(self, server: Server) -> None:
+        """It has no key frames of its own accord: segments are cut where they are asked for, every two seconds."""
+        made = create(server)
+        with chromium(*FAKE_DEVICES) as browser, httpx.Client(timeout=20) as client:
+            page = browser.new_page()
+            page.goto(server.http + "/healthz")
+            status, resource, text = webrtc_pages.publish(page, server.http + "/webRTC/publish", made.stream_key)
+            assert status == 201, text
+            played(made.playback_url)
+            listed = until(lambda: closed_segments(client, made.playback_url), "segments", within_s=20)
+            assert all(abs(duration - 2) < 0.35 for duration in listed[1:])
+            sent = webrtc_pages.statistics(page, "outbound-rtp")
+            assert sent["video"]["framesEncoded"] > 60 and sent["audio"]["packetsSent"] > 100
+            assert client.delete(server.http + resource).status_code == 200
+        until(lambda: not live(made.playback_url), "the session has ended", within_s=5)
+        recording = max((server.data / "recordings").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
+        assert decode_complaints(recording) == ""
+        for kind in ("v", "a"):
+            assert duration_of(packet_times(recording, kind)) > 5
+
+
+class TestWhep:
+    def test_rtmp_goes_in_and_a_browser_watches(self, server: Server) -> None:
+        """Picture and sound (AAC, made Opus), half a second old at most; the viewer counts, and is told the end."""
+        made = create(server)
+        url = made.playback_url.replace("manifest/video.m3u8", "webRTC/play")
+        views = made.playback_url.replace("manifest/video.m3u8", "views")
+        with chromium() as browser, watched(browser, server.http + "/healthz") as viewer:
+            assert webrtc_pages.watch(viewer.page, url)[0] == 404
+            with running(card_command(server.rtmp + made.stream_key)):
+                played(made.playback_url)
+                assert httpx.get(views).json() == {"liveViewers": 0}
+                status, _, text = webrtc_pages.watch(viewer.page, url)
+                assert status == 201, text
+                until(lambda: heard_and_seen(viewer.page), "picture and sound", within_s=15)
+                latencies = [viewer.latency_ms() for _ in range(10) if not viewer.page.wait_for_timeout(100)]
+                known = sorted(latency for latency in latencies if latency is not None)
+                assert known and known[len(known) // 2] < 500, latencies
+                assert httpx.get(views).json() == {"liveViewers": 1}
+                second = browser.new_page()
+                second.goto(server.http + "/healthz")
+                assert webrtc_pages.watch(second, url)[0] == 201
+                until(lambda: second.evaluate("document.querySelector('video').videoWidth"), "the second's picture")
+                second.close()
+            with api(server) as client:
+                client.stop_livestream(made.id)
+            until(lambda: viewer.page.evaluate("window.connection.connectionState") != "connected", "the end is told")
+            assert not [each for each in viewer.complaints if "404" not in each]
+
+    def test_b_frames_are_refused_with_that_reason(self, server: Server) -> None:
+        made = create(server)
+        offer = asyncio.run(offered("recvonly"))
+        with running(ffmpeg_command(server.rtmp + made.stream_key, encode=B_FRAMES)):
+            played(made.playback_url)
+            url = made.playback_url.replace("manifest/video.m3u8", "webRTC/play")
+            refused = httpx.post(url, content=offer, headers={"content-type": "application/sdp"})
+            assert refused.status_code == 406 and "B-frames" in refused.json()["error"]["message"]
+            assert refused.headers["access-control-allow-origin"] == "*"
+
+
+def closed_segments(client: httpx.Client, playback_url: str) -> list[float]:
+    """Durations of the picture's segments, once there are four."""
+    segments = media_playlist(client, renditions(client, playback_url)["video"]).segments
+    return [segment.duration for segment in segments] if len(segments) >= 4 else []
+
+
+def duration_of(packets: list[tuple[float, float]]) -> float:
+    return packets[-1][0] - packets[0][0]
+
+
+def heard_and_seen(page: Page) -> bool:
+    """A second of pictures, and a beep of the test card."""
+    found = webrtc_pages.statistics(page, "inbound-rtp")
+    picture, sound = found.get("video", {}), found.get("audio", {})
+    return picture.get("framesDecoded", 0) > 30 and sound.get("totalAudioEnergy", 0) > 1e-4
