@@ -93,11 +93,11 @@ class TileView:
         if frame is not None and tile.video:
             self.paint(frame)
             return
+        self._canvas.fill(rect, labels.TILE)
         if tile.participant is None:
-            self._canvas.put(labels.face("", f"+{tile.more}", rect.width, rect.height), rect.x, rect.y)
+            self._put_disc("", f"+{tile.more}")
             return
-        who = tile.participant
-        self._canvas.put(labels.face(who.id, labels.initials(who.name), rect.width, rect.height), rect.x, rect.y)
+        self._put_disc(tile.participant.id, labels.initials(tile.participant.name))
         self._blend_label()
 
     def paint(self, frame: av.VideoFrame) -> None:
@@ -137,6 +137,13 @@ class TileView:
             threads=1,
         )
 
+    def _put_disc(self, key: str, text: str) -> None:
+        assert self._tile is not None
+        rect = self._tile.rect
+        size = labels.disc_size(rect.width, rect.height)
+        x, y = rect.x + (rect.width - size) // 2, rect.y + round(rect.height * 0.47 - size / 2)
+        self._canvas.blend(labels.disc(key, text, size), x & ~1, max(rect.y, y & ~1))
+
     def _mark(self, tile: Tile) -> None:
         canvas = self._canvas
         thickness = max(2, layout.gap(canvas.width, canvas.height) // 2 & ~1)
@@ -167,7 +174,9 @@ class TileView:
 
 def paint_slate(canvas: Canvas, scene: Scene) -> None:
     """The whole canvas, while nobody is there."""
-    canvas.put(labels.slate(scene.title, canvas.width, canvas.height), 0, 0)
+    canvas.fill(Rect(0, 0, canvas.width, canvas.height), labels.GROUND)
+    for line in labels.slate(scene.title, canvas.width, canvas.height):
+        canvas.put(line.planes, line.x, max(0, line.y))
 
 
 def _cut(plane: Plane, rect: Rect, shift: int) -> Plane:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 import zlib
 from functools import lru_cache
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
@@ -37,6 +38,14 @@ _DISCS: tuple[Colour, ...] = (
     (60, 106, 140),
 )
 _PAUSE = "…"
+
+
+class Line(NamedTuple):
+    """A picture, and where its upper left corner goes; even."""
+
+    x: int
+    y: int
+    planes: Planes
 
 
 def clean(text: str) -> str:
@@ -93,7 +102,7 @@ def label(name: str, width: int, size: int, muted: bool) -> Overlay | None:
     text = shortened(text, font, width - 2 * inset - mark)
     if (not text and not muted) or width < height:
         return None
-    needed = _even(min(width, font.getlength(text) + 2 * inset + mark) + 1)
+    needed = int(min(width, font.getlength(text) + 2 * inset + mark + 2)) & ~1
     image = Image.new("RGBA", (needed, height), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((0, 0, needed - 1, height - 1), height * 0.28, (8, 10, 14, PILL_OPACITY))
@@ -106,36 +115,46 @@ def label(name: str, width: int, size: int, muted: bool) -> Overlay | None:
 
 
 @lru_cache(maxsize=128)
-def face(key: str, text: str, width: int, height: int) -> Planes:
-    """A tile without a camera: a disc with initials, its colour from `key`, the same each time."""
-    scale = 2
-    image = Image.new("RGB", (width * scale, height * scale), TILE)
+def disc(key: str, text: str, size: int) -> Overlay:
+    """A disc with initials, for a tile without a camera; its colour comes from `key` and is the same each time.
+
+    Args:
+        size: Width and height in pixels, even.
+    """
+    image = Image.new("RGBA", (2 * size, 2 * size), (*TILE, 0))
     draw = ImageDraw.Draw(image)
-    radius = min(width, height) * 0.27 * scale
-    x, y = width * scale / 2, height * scale * 0.47
-    colour = _DISCS[zlib.crc32(key.encode()) % len(_DISCS)]
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
-    size = max(8, round(radius * (0.8 if len(text) <= 2 else 0.62)))
-    draw.text((x, y), text, TEXT, font_for(text, size), anchor="mm")
-    return pixels.picture(image.resize((width, height), Image.Resampling.BOX))
+    draw.ellipse((0, 0, 2 * size - 1, 2 * size - 1), _DISCS[zlib.crc32(key.encode()) % len(_DISCS)])
+    letters = max(8, round(size * (0.8 if len(text) <= 2 else 0.62)))
+    draw.text((size, size), text, TEXT, font_for(text, letters), anchor="mm")
+    return pixels.overlay(image.resize((size, size), Image.Resampling.BOX))
 
 
-def slate(title: str, width: int, height: int, below: str = "Waiting for somebody to join") -> Planes:
-    """What is shown while nobody is there: the meeting's title."""
-    image = Image.new("RGB", (width, height), GROUND)
-    draw = ImageDraw.Draw(image)
+def disc_size(width: int, height: int) -> int:
+    """Of the disc on a tile."""
+    return max(2, _even(min(width, height) * 0.54))
+
+
+def slate(title: str, width: int, height: int, below: str = "Waiting for somebody to join") -> list[Line]:
+    """What is shown while nobody is there: the meeting's title; lines to be put on the empty canvas."""
     size = max(18, round(min(height * 0.095, width * 0.06)))
     small = max(MIN_FONT + 1, round(size * 0.42))
-    room = width * 0.86
-    text = clean(title) or "Meeting"
+    middle = height * 0.47
+    lines = [
+        _line(clean(title) or "Meeting", size, TEXT, width, middle),
+        _line(below, small, MUTED_TEXT, width, middle + size * 1.05 + small * 1.7),
+    ]
+    bar = Image.new("RGB", (max(2, _even(width * 0.06)), max(2, _even(size / 14))), SPEAKING)
+    lines.append(Line(_even(width / 2 - bar.width / 2), _even(middle + size * 1.05), pixels.picture(bar)))
+    return lines
+
+
+def _line(text: str, size: int, colour: Colour, width: int, y: float) -> Line:
+    """A centred line of text on GROUND; no larger a picture than it needs, for turning it to YUV takes time."""
     font = font_for(text + _PAUSE, size)
-    draw.text((width / 2, height * 0.47), shortened(text, font, room), TEXT, font, anchor="mm")
-    bar = width * 0.06
-    y = height * 0.47 + size * 1.05
-    draw.rectangle((width / 2 - bar / 2, y, width / 2 + bar / 2, y + max(1, size // 16)), SPEAKING)
-    font = font_for(below, small)
-    draw.text((width / 2, y + small * 1.7), shortened(below, font, room), MUTED_TEXT, font, anchor="mm")
-    return pixels.picture(image)
+    text = shortened(text, font, width * 0.86)
+    image = Image.new("RGB", (max(2, _even(min(width, font.getlength(text) + size))), _even(size * 1.8)), GROUND)
+    ImageDraw.Draw(image).text((image.width / 2, image.height / 2), text, colour, font, anchor="mm")
+    return Line(_even((width - image.width) / 2 - 0.5), _even(y - image.height / 2), pixels.picture(image))
 
 
 def _microphone(image: Image.Image, left: float, size: int) -> None:

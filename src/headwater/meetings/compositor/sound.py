@@ -1,13 +1,14 @@
 """The sound: a ring for each voice, the mix, and a limiter. 48 kHz, stereo, float. No I/O, no clock.
 
 Positions are samples of our monotonic clock: second 2 is position 96,000. A voice writes where its packets belong, the
-mixer reads on; where nobody wrote there is silence. A voice whose clock runs fast or slow is stretched by up to half a
+mixer reads on; where nobody wrote there is silence. A voice whose clock runs fast or slow is stretched by up to one
 per cent, which nobody hears; one that jumps is put anew.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,17 @@ Samples = NDArray[np.float32]
 RING = 2 * SAMPLE_RATE
 """What may wait to be played: ten times the playout delay."""
 
-MAX_DRIFT = SAMPLE_RATE * 60 // 1000
-"""Further from where it belongs than 60 ms, a voice is put anew."""
+MAX_DRIFT = SAMPLE_RATE * 30 // 1000
+"""Further from where it belongs than 30 ms, a voice is put anew."""
+
+SETTLING, SETTLING_DRIFT = SAMPLE_RATE, SAMPLE_RATE * 5 // 1000
+"""In its first second 5 ms are enough: it is not known yet how fast its packets can be."""
 
 TOLERANCE = SAMPLE_RATE // 1000
 """Within 1 ms nothing is corrected: reports are not more exact."""
 
-MAX_STRETCH_SHARE = 200
-"""At most one sample in 200 is added or left out."""
+MAX_STRETCH_SHARE = 100
+"""At most one sample in 100 is added or left out: a sixth of a semitone, for as long as it takes."""
 
 _SMOOTHING = 0.05
 _FADE = 120  # 2.5 ms: a gap does not click
@@ -55,7 +59,7 @@ class Voice:
         self.gain = 1.0
         self._mixed_gain = 1.0
         self._ring: Samples = np.zeros((2, RING), np.float32)
-        self._end = 0
+        self._end = self._begun = 0
         self._next_ticks: int | None = None
         self._drift = 0.0
 
@@ -73,7 +77,10 @@ class Voice:
             return  # twice, or out of order: its time was filled
         self._next_ticks = ticks + samples.shape[1]
         off = at - (self._end + gap)
-        if self._end == 0 or abs(off) > MAX_DRIFT:
+        if self._end == 0:
+            self._begun = at
+        allowed = SETTLING_DRIFT if at - self._begun < SETTLING else MAX_DRIFT
+        if self._end == 0 or abs(off) > allowed:
             self.placed += 1
             self._fade_out(playing)
             self._end, self._drift, gap = at, 0.0, 0
@@ -109,6 +116,12 @@ class Voice:
             else:
                 mix[:, target] += piece * ramp[target]
             piece[:] = 0
+
+    def forget(self, position: int, count: int) -> None:
+        """Drop what belongs to `count` samples from `position` on."""
+        at = position % RING
+        self._ring[:, at : at + count] = 0
+        self._ring[:, : max(0, at + min(count, RING) - RING)] = 0
 
     def _stretched(self, samples: Samples, off: int) -> Samples:
         self._drift += (off - self._drift) * _SMOOTHING
@@ -197,7 +210,7 @@ class Mixer:
         with self._lock:
             self._voices.pop(key, None)
 
-    def take(self, count: int, silent: frozenset[object] = frozenset()) -> Samples:
+    def take(self, count: int, silent: Set[object] = frozenset()) -> Samples:
         """The next `count` samples, whole blocks.
 
         Args:
@@ -210,6 +223,13 @@ class Mixer:
                 voice.add_to(mix, self.position, key not in silent)
             self.position += count
         return self._limiter.process(mix)
+
+    def skip(self, count: int) -> None:
+        """Leave `count` samples out: nobody was there to take them."""
+        with self._lock:
+            for voice in self._voices.values():
+                voice.forget(self.position, count)
+            self.position += count
 
     def totals(self) -> dict[str, int]:
         """Late samples, placements and corrections of the voices there are."""

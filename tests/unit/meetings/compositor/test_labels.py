@@ -72,12 +72,19 @@ def test_without_fonts_pillows_own_is_used() -> None:
     assert fonts.font_for("Ada", 20, files=("/dev/null",)).getlength("Ada") > 10
 
 
-def test_a_face_keeps_its_colour() -> None:
-    one, again = labels.face("id", "AL", 320, 180), labels.face("id", "AL", 160, 90)
-    assert one[1][90 // 2 - 20, 80 - 10] == again[1][45 // 2 - 10, 40 - 5]
-    assert one[0].shape == (180, 320)
+def test_a_disc_keeps_its_colour() -> None:
+    one, again = labels.disc("id", "", 96), labels.disc("id", "", 48)
+    assert one.colour[1][24, 24] == again.colour[1][12, 12]
+    assert one.size == (96, 96)
+    assert one.rest[0][0, 0] == 256, "its corners are open"
 
 
-def test_a_slate_shows_the_title() -> None:
-    blank, titled = labels.slate("", 640, 360, below=""), labels.slate("A title of some length", 640, 360, below="")
-    assert (titled[0] > 180).sum() > (blank[0] > 180).sum() > 0
+def test_a_slate_shows_the_title_within_the_canvas() -> None:
+    for width, height in ((320, 180), (1920, 1080), (320, 1080), (1920, 180)):
+        lines = labels.slate("A title that is too long for many a canvas" * 2, width, height)
+        for line in lines:
+            assert line.x % 2 == line.y % 2 == 0
+            assert line.x >= 0
+            assert line.x + line.planes[0].shape[1] <= width
+            assert line.y + line.planes[0].shape[0] <= height
+        assert lines[0].planes[0].max() > 200
