@@ -398,6 +398,11 @@ def test_a_read_token_sees_and_cannot_change_and_its_end_ends_the_page(server: S
         page = viewer.page
         page.wait_for_selector("text=read only")
         assert page.query_selector("text=New livestream") is None
+        for path in ("/webhooks", "/meetings", "/recordings"):
+            go(page, path)
+            page.wait_for_selector("main h1")
+            page.wait_for_timeout(100)
+            assert "New " not in page.inner_text("main")
         go(page, f"/livestreams/{made.id}")
         page.wait_for_selector("text=shown to admin tokens only")
         assert not {"Delete", "Disable", "Reset the key …"} & set(page.locator("button").all_inner_texts())

@@ -160,6 +160,9 @@ export function table(caption, heads, rows) {
 /** What to do where there is nothing yet. */
 export const empty = (title, ...body) => h("section", { class: "empty" }, h("h2", {}, title), ...body);
 
+/** Whether the connection is gone: the page's frame says so, and everything is loaded anew when it is back. */
+export const lost = (error) => error.status === 0;
+
 export const failed = (error, again) =>
   h("section", { class: "empty", role: "alert" }, h("h2", {}, "This could not be loaded"), h("p", {}, sentence(error)), button("Try again", again));
 

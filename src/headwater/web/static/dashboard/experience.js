@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { button, duration, fill, h, plural, sentence, table } from "./dom.js";
 
 const AGAIN_MS = 5000; // as often as the server adds up what players report
+const SELDOM_MS = 60_000; // where many sessions have to be added up
 const WORST = 10;
 const RANGES = [["All time", null], ["Last 24 hours", 1], ["Last 7 days", 7], ["Last 30 days", 30]];
 const DAY_MS = 86_400_000;
@@ -35,9 +36,11 @@ export function experience({ path, ranges = false, viewings = null, moving }) {
   const worst = h("div", {});
   const now = h("details", { hidden: true, ontoggle: () => now.open && loadWorst() }, h("summary", {}, "Who watches now, the worst first"), worst);
   let asked = 0;
+  let loaded = 0;
 
   async function load() {
     const mine = ++asked;
+    loaded = Date.now();
     const from = choose.value && `?start_time=${new Date(Date.now() - Number(choose.value) * DAY_MS).toISOString()}`;
     try {
       const { data } = await get(path + from);
@@ -45,8 +48,12 @@ export function experience({ path, ranges = false, viewings = null, moving }) {
     } catch (error) {
       if (mine === asked && error.status !== 401) fill(body, h("p", { class: "bad", role: "alert" }, sentence(error)), button("Try again", load));
     }
+    showWorst();
+  }
+
+  function showWorst() {
     now.hidden = viewings === null || !moving();
-    if (now.open && !now.hidden) await loadWorst();
+    if (now.open && !now.hidden) loadWorst();
   }
 
   function draw(data) {
@@ -77,7 +84,14 @@ export function experience({ path, ranges = false, viewings = null, moving }) {
     }
   }
 
-  const timer = setInterval(() => moving() && !document.hidden && load(), AGAIN_MS);
+  function again() {
+    if (!moving() || document.hidden) return;
+    const cheap = !ranges || choose.value === "1";
+    if (cheap || Date.now() - loaded >= SELDOM_MS) load();
+    else showWorst();
+  }
+
+  const timer = setInterval(again, AGAIN_MS);
   load();
   return {
     element: h("section", { class: "panel" }, h("div", { class: "title" }, h("h2", {}, "How viewers fare"), ranges ? h("div", { class: "range" }, choose) : null), body, now),

@@ -1,11 +1,12 @@
 // One livestream: the player, its figures and curves, the encoder's settings, its sessions and its log.
 
 import { get, isAdmin, patch, post, remove } from "./api.js";
-import { ask, button, copyable, duration, failed, fill, h, plural, since, table, time, toast } from "./dom.js";
+import { ask, button, copyable, duration, failed, fill, h, lost, plural, since, table, time, toast } from "./dom.js";
 import { encoderSettings } from "./encoder.js";
 import { experience } from "./experience.js";
 import { healthCurves, healthFigures, warningList } from "./health.js";
 import { concerns, live } from "./live.js";
+import { logTable } from "./log.js";
 import { nameOf, playbackId, status } from "./livestreams.js";
 import { recordingPanel } from "./recordings.js";
 
@@ -30,12 +31,16 @@ export function livestream(id) {
       Object.assign(state, { livestream: answer.data.livestream, sessions: answer.data.sessions, sessionsTotal: answer.paging.total_count, log: log.data, logTotal: log.paging.total_count });
       draw();
     } catch (error) {
-      state.shown = false;
-      if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such livestream"), h("p", {}, "It may have been deleted. ", h("a", { href: "#/livestreams" }, "All livestreams"))));
-      else if (error.status !== 401) fill(element, failed(error, load));
+      if (!(state.shown && lost(error))) refused(error);
     }
     state.busy = false;
     if (state.again) ((state.again = false), load());
+  }
+
+  function refused(error) {
+    state.shown = false;
+    if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such livestream"), h("p", {}, "It may have been deleted. ", h("a", { href: "#/livestreams" }, "All livestreams"))));
+    else if (error.status !== 401) fill(element, failed(error, load));
   }
 
   function draw() {
@@ -129,8 +134,7 @@ export function livestream(id) {
   }
 
   function drawLog() {
-    const rows = state.log.map((entry) => [time(entry.at, { exact: true }), entry.kind.replaceAll("_", " "), h("span", { class: entry.code ? "bad" : "" }, entry.message, entry.code ? h("code", {}, ` ${entry.code}`) : null)]);
-    fill(parts.log, h("h2", {}, "Event log"), table("Event log", ["When", "What", "In words"], rows), more(state.logTotal - rows.length, "older entry", () => (state.logPages++, load())));
+    fill(parts.log, h("h2", {}, "Event log"), logTable(state.log), more(state.logTotal - state.log.length, "older entry", () => (state.logPages++, load())));
   }
 
   const more = (left, word, onclick) => (left > 0 ? button(`Show more (${left.toLocaleString()} left)`, onclick, { "data-key": `more ${word}` }) : null);

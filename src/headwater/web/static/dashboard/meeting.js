@@ -1,7 +1,7 @@
 // One meeting: who is inside, who may come and by which link, its livestream, its sessions.
 
 import { get, isAdmin, patch, post, remove } from "./api.js";
-import { ask, button, copyable, duration, failed, fill, h, plural, sentence, show, table, time, toast } from "./dom.js";
+import { ask, button, copyable, duration, failed, fill, h, lost, plural, sentence, show, table, time, toast } from "./dom.js";
 import { live } from "./live.js";
 import { WORDS } from "./livestreams.js";
 import { titleOf } from "./meetings.js";
@@ -37,7 +37,7 @@ export function meeting(id) {
       drawLivestream(livestream?.data ?? null);
       drawSessions(sessions.data.sessions, sessions.paging.total_count);
     } catch (error) {
-      if (mine !== state.asked) return;
+      if (mine !== state.asked || (parts.head.isConnected && lost(error))) return;
       if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such meeting"), h("p", {}, h("a", { href: "#/meetings" }, "All meetings"))));
       else if (error.status !== 401) fill(element, failed(error, load));
     }

@@ -1,7 +1,7 @@
 // One recording: watched here, cut into clips, downloaded, deleted; stopped while it runs.
 
 import { get, isAdmin, post, remove } from "./api.js";
-import { ask, button, duration, failed, fill, h, plural, sentence, time, toast } from "./dom.js";
+import { ask, button, duration, failed, fill, h, lost, plural, sentence, time, toast } from "./dom.js";
 import { concerns, live } from "./live.js";
 import { local, nameOf, runs, size, state, steering } from "./recordings.js";
 import { clock, readSprite, seconds, timeline } from "./timeline.js";
@@ -22,7 +22,7 @@ export function recording(id) {
       Object.assign(now, { entry, clips });
       draw();
     } catch (error) {
-      if (now.closed || mine !== now.asked) return;
+      if (now.closed || mine !== now.asked || (now.shown !== null && lost(error))) return;
       now.shown = null;
       if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such recording"), h("p", {}, h("a", { href: "#/recordings" }, "All recordings"))));
       else if (error.status !== 401) fill(element, failed(error, load));

@@ -1,18 +1,20 @@
-// One session of a livestream: what it came to, how its media arrived, how its viewers fared, its recordings.
+// One session of a livestream: what it came to, how its media arrived, how its viewers fared, its recordings, its log.
 
 import { get } from "./api.js";
-import { duration, failed, fill, h, time } from "./dom.js";
+import { duration, failed, fill, h, lost, time } from "./dom.js";
 import { experience } from "./experience.js";
 import { healthCurves, healthFigures, warningList } from "./health.js";
 import { concerns, live } from "./live.js";
+import { logTable } from "./log.js";
 import { nameOf } from "./livestreams.js";
 import { recordingRow } from "./recordings.js";
 
 const BEFORE_MS = 60_000;
+const ENTRIES = 300; // of the livestream's log that are looked through
 const FINAL_MS = 90_000; // after its end, the last viewers still watch what they have
 
 export function session(id) {
-  const parts = { head: h("div", {}), tiles: h("dl", { class: "tiles panel" }), recordings: h("section", { class: "panel" }) };
+  const parts = { head: h("div", {}), tiles: h("dl", { class: "tiles panel" }), recordings: h("section", { class: "panel" }), log: h("section", { class: "panel" }) };
   const element = h("div", { class: "stack" }, h("p", { class: "dim" }, "Loading …"));
   const curves = healthCurves(id);
   const warnings = warningList();
@@ -23,23 +25,24 @@ export function session(id) {
     const mine = ++state.asked;
     try {
       const { data } = await get(`/livestreams/sessions/${id}`);
-      const [livestream, health, recordings] = await Promise.all([livestreamOf(data), curves.load(), recordingsOf(data)]);
+      const [livestream, health, recordings, log] = await Promise.all([livestreamOf(data), curves.load(), recordingsOf(data), logOf(data)]);
       if (mine !== state.asked) return;
       Object.assign(state, { session: data, livestream, encoder: health.encoder });
-      draw(recordings);
+      draw(recordings, log);
     } catch (error) {
-      if (mine !== state.asked) return;
+      if (mine !== state.asked || (state.session !== null && lost(error))) return;
       state.session = null;
       if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such session"), h("p", {}, h("a", { href: "#/livestreams" }, "All livestreams"))));
       else if (error.status !== 401) fill(element, failed(error, load));
     }
   }
 
-  function draw(recordings) {
-    if (!parts.head.isConnected) fill(element, parts.head, parts.tiles, h("section", { class: "panel" }, h("h2", {}, "How the media arrived"), warnings.element, curves.element), fared.element, parts.recordings);
+  function draw(recordings, log) {
+    if (!parts.head.isConnected) fill(element, parts.head, parts.tiles, h("section", { class: "panel" }, h("h2", {}, "How the media arrived"), warnings.element, curves.element), fared.element, parts.recordings, parts.log);
     drawHead();
     drawTiles();
     fill(parts.recordings, h("h2", {}, "Recordings"), recordings.length ? h("ul", { class: "rows", "aria-label": "Recordings" }, recordings.map(recordingRow)) : h("p", { class: "dim" }, "It was not recorded."));
+    fill(parts.log, h("h2", {}, "Event log"), log.length ? logTable(log) : h("p", { class: "dim" }, "The livestream's log does not reach back so far."));
   }
 
   /** What is live of this session, if it is. */
@@ -96,6 +99,16 @@ export function session(id) {
       fared.close();
     },
   };
+}
+
+/** What the livestream's log, as far as it is looked through, says of a session. */
+async function logOf(session) {
+  try {
+    return (await get(`/livestreams/${session.livestream_id}/events?per_page=${ENTRIES}`)).data.filter((entry) => entry.session_id === session.id);
+  } catch (error) {
+    if (error.status === 404) return []; // deleted
+    throw error;
+  }
 }
 
 /** The livestream of a session; null: it has been deleted. */

@@ -1,7 +1,7 @@
 // One webhook: what it was told and what became of it, attempt by attempt, and telling it again.
 
 import { get, isAdmin, patch, post, remove } from "./api.js";
-import { ask, button, copyable, failed, fill, h, plural, sentence, show, table, time, toast } from "./dom.js";
+import { ask, button, copyable, failed, fill, h, lost, plural, sentence, show, table, time, toast } from "./dom.js";
 import { live } from "./live.js";
 import { editDialog, enabled } from "./webhooks.js";
 
@@ -28,7 +28,7 @@ export function webhook(id) {
       drawHead(hook.data);
       drawLog(hook.data, deliveries.data, deliveries.paging.total_count);
     } catch (error) {
-      if (mine !== asked) return;
+      if (mine !== asked || (head.isConnected && lost(error))) return;
       if (error.status === 404) fill(element, h("section", { class: "empty" }, h("h1", {}, "No such webhook"), h("p", {}, h("a", { href: "#/webhooks" }, "All webhooks"))));
       else if (error.status !== 401) fill(element, failed(error, load));
     }
