@@ -324,16 +324,28 @@ class TestReports:
     def test_losses_and_jitter_as_rfc_3550_counts_them(self) -> None:
         reception = Reception(90_000)
         for number in (10, 11, 13):
-            reception.arrived(number, number * 3000, 100, number * 3000 / 90_000)
+            reception.arrived(number, number * 3000, number * 3000 / 90_000)
         reception.reported(ntp(), 0.5)
         block = reception.report(7, 1.5)
         assert block is not None
         assert (block.lost, block.fraction_lost, block.highest_sequence, block.jitter) == (1, 64, 13, 0)
         assert (block.last_sr, block.delay) == (middle(ntp()), 65_536)
-        reception.arrived(14, 14 * 3000 - 1600, 100, 14 * 3000 / 90_000)
+        reception.arrived(14, 14 * 3000 - 1600, 14 * 3000 / 90_000)
         after = reception.report(7, 1.5)
         assert after is not None
         assert (after.lost, after.fraction_lost, after.jitter) == (1, 0, 100)
+
+    def test_what_had_to_be_sent_again_was_lost(self) -> None:
+        """Else a publisher on a full way never hears that it is full."""
+        track = upstream()
+        for number in (1, 2, 4, 3, 7):
+            track.push(packet(number), 1.0, ntp)
+            if number == 4:
+                assert track.gaps.due(1.0, 0.05) == [3]
+        track.push(packet(6), 1.01, ntp)  # out of order, and not asked for yet
+        block = track.report(1.1)
+        assert block is not None
+        assert (block.lost, block.fraction_lost) == (2, 2 * 256 // 7)
 
     def test_lips_and_voice_stay_together_on_our_clock(self) -> None:
         clock = Clock()

@@ -30,6 +30,11 @@ class Gaps:
     def __bool__(self) -> bool:
         return bool(self._missing)
 
+    def asked_for(self, number: int) -> bool:
+        """Whether a packet is missing and was asked for: if it comes now, it was sent twice."""
+        found = self._missing.get(number)
+        return found is not None and found[2] > 0
+
     def arrived(self, number: int, now: float) -> bool:
         """Note a packet. True: it shows a gap before it; ask now. Hot."""
         newest = self._newest

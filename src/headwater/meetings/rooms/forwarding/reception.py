@@ -6,11 +6,8 @@ from headwater.protocols.rtp.rtcp import ReportBlock, middle
 
 
 class Reception:
-    """Counts of one source.
-
-    Attributes:
-        bits: Received so far, in bits of packets.
-    """
+    """Counts of one source. What came because it was sent again counts as lost: it tells how full the way is, and a
+    publisher that does not hear of it sends ever more."""
 
     __slots__ = (
         "_base",
@@ -23,7 +20,6 @@ class Reception:
         "_received_before",
         "_sr_at",
         "_transit",
-        "bits",
     )
 
     def __init__(self, clock_rate: int) -> None:
@@ -34,10 +30,9 @@ class Reception:
         self._jitter = 0.0
         self._last_sr = 0
         self._sr_at = 0.0
-        self.bits = 0
 
-    def arrived(self, number: int, timestamp: int, size: int, now: float) -> None:
-        """Note a packet: its unwrapped number, its timestamp on the wire, its bytes. Hot."""
+    def arrived(self, number: int, timestamp: int, now: float, *, again: bool = False) -> None:
+        """Note a packet: its unwrapped number, its timestamp on the wire, whether it was sent again. Hot."""
         if self._base < 0:
             self._base = self._highest = number
         elif number > self._highest:
@@ -48,8 +43,8 @@ class Reception:
                 if difference < self._clock_rate:  # a wrap around, or a jump of the publisher's clock, is no jitter
                     self._jitter += (difference - self._jitter) / 16
             self._transit = transit
-        self._received += 1
-        self.bits += 8 * size
+        if not again:
+            self._received += 1
 
     def reported(self, ntp: int, now: float) -> None:
         """Note a sender report."""

@@ -100,7 +100,8 @@ class Upstream:
         kept = (bare[0], second & 0x80, timestamp, bytes(bare[HEADER_BYTES:]))
         if not self.history.put(number, kept, now):
             return False
-        self.reception.arrived(number, timestamp, len(packet), now)
+        again = bool(self.gaps) and self.gaps.asked_for(number)
+        self.reception.arrived(number, timestamp, now, again=again)
         if self.timebase.unknown:
             self.timebase.arrived(timestamp, ntp())
         gap = self.gaps.arrived(number, now)
