@@ -260,7 +260,9 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         levels = Levels(thumbnails.levels, livestreams.open_sessions)
         drain.later("the sound's levels", levels.stop)
         drain.later("readiness", telemetry.draining)
-        telemetry.watch(Sources(livestreams, ingest, http, origin, writer, plane, checkpoints, server.data))
+        telemetry.watch(
+            Sources(livestreams, ingest, http, origin, writer, plane, checkpoints, webrtc, rooms, server.data)
+        )
 
         livestreams.start()
         if settings.livestream.audio_level:

@@ -56,6 +56,7 @@ def families(
     yield from _sessions(counts)
     yield from _ingest(sources.ingest)
     yield from _http(sources)
+    yield from _meetings(sources)
     if sources.recorder is not None:
         yield from _recorder(sources.recorder)
     yield from _server(report, lag)
@@ -115,6 +116,20 @@ def _ingest(ingest: Ingest) -> Iterator[Metric]:
     text = "RTMP connections that a limit forbade, by its name."
     yield _counters("rtmp_connections_refused", text, "limit", ingest.turned_away)
     yield _counter("rtmp_received_bytes", "Bytes that publishers have sent.", ingest.bytes_received)
+
+
+def _meetings(sources: Sources) -> Iterator[Metric]:
+    rooms = sources.rooms.all()
+    yield _gauge("rooms_open", "Rooms of meetings with an open session.", len(rooms))
+    yield _gauge(
+        "room_participants", "Participants inside, of all rooms.", sum(len(each.participants) for each in rooms)
+    )
+    yield _gauge("webrtc_peers", "WebRTC connections, or about to be some.", sources.webrtc.peers())
+    counts = sources.webrtc.counts
+    yield _counter("webrtc_received_datagrams", "Datagrams that came to the WebRTC port.", counts.received)
+    dropped = {"unknown": counts.dropped_unknown, "stun": counts.dropped_stun, "unsent": counts.unsent}
+    text = "Datagrams of nobody (unknown), checks that prove nothing (stun), those that could not be sent (unsent)."
+    yield _counters("webrtc_dropped_datagrams", text, "reason", dropped)
 
 
 def _http(sources: Sources) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from headwater.events import LiveSnapshot
+from headwater.rooms import RoomView
 
 
 class Livestreams(Protocol):
@@ -140,6 +141,38 @@ class Watched(Protocol):
         """Of one of `analytics.experience.METRICS`, over viewing sessions of what is live; None: nothing is known."""
 
 
+class Datagrams(Protocol):
+    """Of the WebRTC port, so far."""
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def dropped_unknown(self) -> int: ...
+
+    @property
+    def dropped_stun(self) -> int: ...
+
+    @property
+    def unsent(self) -> int: ...
+
+
+class WebRtc(Protocol):
+    """The WebRTC port."""
+
+    @property
+    def counts(self) -> Datagrams: ...
+
+    def peers(self) -> int:
+        """Publishers and viewers, connected or about to be."""
+
+
+class Rooms(Protocol):
+    """The open rooms of meetings."""
+
+    def all(self) -> Sequence[RoomView]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """All of them.
@@ -156,4 +189,6 @@ class Sources:
     recorder: Recorder | None
     plane: Plane
     watched: Watched
+    webrtc: WebRtc
+    rooms: Rooms
     data: Path

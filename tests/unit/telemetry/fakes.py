@@ -12,6 +12,7 @@ from headwater.analytics.experience import TOTALS
 from headwater.control.plane import PlaneFacts
 from headwater.events import LiveSnapshot
 from headwater.pipeline.origin.tally import Tally
+from headwater.rooms import Inside, RoomView
 from headwater.telemetry.sources import Sources
 
 
@@ -79,6 +80,21 @@ class FakeWatched:
         return [1000 * share if self.known else None for share in shares]
 
 
+class FakeWebRtc:
+    counts = SimpleNamespace(received=1600, dropped_unknown=1601, dropped_stun=1602, unsent=1603)
+
+    def peers(self) -> int:
+        return 1604
+
+
+class FakeRooms:
+    """Two, one of them empty for now."""
+
+    def all(self) -> list[RoomView]:
+        inside = tuple(Inside(f"participant-{n}", f"custom-{n}", f"peer-{n}", 0) for n in range(3))
+        return [RoomView("meeting-1", "session-1", 0, inside), RoomView("meeting-2", "session-2", 0, ())]
+
+
 def live(
     number: int, *, viewers: int = 10, publishing: bool = True, playable: bool = True, warnings: tuple[str, ...] = ()
 ) -> LiveSnapshot:
@@ -102,5 +118,7 @@ def sources(
         FakeRecorder() if recorder else None,
         plane or FakePlane(),
         watched or FakeWatched(),
+        FakeWebRtc(),
+        FakeRooms(),
         tmp_path,
     )

@@ -78,13 +78,15 @@ def test_the_parts_are_read_as_they_are() -> None:
         "events_waiting": 4, "events_dropped_total": 6,
         "webhook_deliveries_waiting": 3, "webhook_oldest_waiting_seconds": 4.5, "webhook_attempts_failed_total": 9,
         "viewings_total": 1500, "viewer_stalls_total": 1503, "viewer_stalled_seconds_total": 1.504,
-        "viewer_played_seconds_total": 1.505,
+        "viewer_played_seconds_total": 1.505, "rooms_open": 2, "room_participants": 3, "webrtc_peers": 1604,
+        "webrtc_received_datagrams_total": 1600,
     }  # fmt: skip
     assert {name: read[f"headwater_{name}", ()] for name in expected} == expected
     assert read["headwater_http_responses_total", (("code", "2xx"), ("part", "delivery"))] == 8
     assert read["headwater_http_responses_total", (("code", "5xx"), ("part", "api"))] == 1
     assert read["headwater_http_sent_body_bytes_total", (("part", "delivery"),)] == 900
     assert read["headwater_rtmp_connections_refused_total", (("limit", "connections"),)] == 3
+    assert read["headwater_webrtc_dropped_datagrams_total", (("reason", "stun"),)] == 1602
     assert read["headwater_ready", (("check", "database"),)] == 1
     assert read["headwater_ready", (("check", "disk"),)] == 0
     assert any(name == "headwater_build_info" and ("version", __version__) in labels for name, labels in read)
