@@ -245,6 +245,7 @@ def test_the_last_thirty_days_as_charts_and_as_a_table(server: Server, browser: 
         assert accessible(page) == []
         rows = page.locator(".scroll tbody tr").all_inner_texts()
         assert len(rows) == 30 and rows[0].split("\t")[:2] == [days[-1].date, str(days[-1].count)]
+        assert int(rows[0].split("\t")[4]) >= 1  # recordings
         assert days[-1].count >= 1 and page.inner_text(".tiles dd") == str(days[-1].count)
         page.select_option("main select", "7")
         until(page, "document.querySelectorAll('.scroll tbody tr').length === 7")
