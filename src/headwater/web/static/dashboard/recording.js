@@ -178,7 +178,7 @@ export function recording(id) {
         clip.err_message ? h("p", { class: "bad wide" }, clip.err_message) : null,
       );
     });
-    fill(parts.clips, h("h2", {}, "Clips"), rows.length ? h("ul", { class: "rows", "aria-label": "Clips" }, rows) : h("p", { class: "dim" }, !isAdmin() ? "None yet." : now.entry.download_url ? "None yet. Choose a piece on the time line, and cut it." : "Clips can be cut once the file is there."));
+    fill(parts.clips, h("h2", {}, "Clips"), rows.length ? h("ul", { class: "rows", "aria-label": "Clips" }, rows) : h("p", { class: "dim" }, !isAdmin() || now.entry.expired ? "None." : now.entry.download_url ? "None yet. Choose a piece on the time line, and cut it." : "Clips can be cut once the file is there."));
   }
 
   const downloadLink = (entry, name) => (entry.download_url ? h("a", { class: "button", href: local(entry.download_url), download: entry.output_file_name, "aria-label": `Download ${name}`, "data-key": `download ${entry.id}` }, "Download") : null);
