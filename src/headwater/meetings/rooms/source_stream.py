@@ -202,5 +202,5 @@ class SourceStream:
     def _bits_per_s(self, now: float) -> int:
         """What may come: the most that makes sense, or what the weakest receiver takes, but never too little."""
         most = self._settings.camera_bps if self.source == "camera" else self._settings.screen_bps
-        estimates = [estimate for each in self.subscriptions if (estimate := each.estimate(now)) is not None]
-        return max(self._settings.least_bps, min([most, *estimates]))
+        bounds = [bound for each in self.subscriptions if (bound := each.weigh(most, now)) is not None]
+        return round(max(self._settings.least_bps, min([most, *bounds])))

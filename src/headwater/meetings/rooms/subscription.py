@@ -6,15 +6,23 @@ from typing import Protocol
 
 from headwater.errors import ProtocolError
 from headwater.meetings.rooms.clock import Clock
+from headwater.meetings.rooms.forwarding.allowance import Allowance
 from headwater.meetings.rooms.forwarding.downstream import Downstream
 from headwater.meetings.rooms.forwarding.upstream import Upstream
 from headwater.meetings.rooms.publication import CNAME
-from headwater.protocols.rtp.rtcp import Description, Fir, Nack, Pli, Remb, build, parse
+from headwater.protocols.rtp.rtcp import (
+    Description,
+    Fir,
+    Nack,
+    Pli,
+    ReceiverReport,
+    Remb,
+    SenderReport,
+    build,
+    parse,
+)
 from headwater.webrtc.media import Kind, Section
 from headwater.webrtc.peer import Peer
-
-ESTIMATE_S = 5.0
-"""A receiver's estimate of what it can take is forgotten after this: browsers renew it once a second."""
 
 
 class SubscriptionOwner(Protocol):
@@ -35,6 +43,7 @@ class Subscription:
 
     Attributes:
         receiver: Participant's id.
+        allowance: What it can take.
         tracks: What is sent, by kind; empty until `use`.
     """
 
@@ -42,7 +51,8 @@ class Subscription:
         self._clock = clock
         self._joined: tuple[Peer, SubscriptionOwner] | None = None
         self._by_ssrc: dict[int, tuple[Downstream, Section]] = {}
-        self._estimate: tuple[int, float] | None = None
+        self._counted: tuple[int, float] | None = None
+        self.allowance = Allowance()
         self.receiver = receiver
         self.tracks: dict[Kind, Downstream] = {}
 
@@ -103,7 +113,11 @@ class Subscription:
                     if any(ssrc in self._by_ssrc for ssrc, _ in packet.commands):
                         self._owner.keyframe()
                 case Remb():
-                    self._estimate = (packet.bitrate, now)
+                    self.allowance.estimated(packet.bitrate)
+                case ReceiverReport() | SenderReport():
+                    for block in packet.blocks:
+                        if block.ssrc in self._by_ssrc:
+                            self.allowance.lost(block.fraction_lost / 256)
 
     def _resend(self, nack: Nack, now: float) -> None:
         found = self._by_ssrc.get(nack.media_ssrc)
@@ -120,11 +134,13 @@ class Subscription:
 
     # -- towards the receiver
 
-    def estimate(self, now: float) -> int | None:
-        """Bits a second that the receiver says it can take; None: nothing recent is known."""
-        if self._estimate is None or now - self._estimate[1] > ESTIMATE_S:
-            return None
-        return self._estimate[0]
+    def weigh(self, most: int, now: float) -> float | None:
+        """Bits a second that the receiver can take, at most; None: no bound is known. To be asked once a second."""
+        bits = 8 * sum(track.octets for track in self.tracks.values())
+        counted, self._counted = self._counted, (bits, now)
+        if counted is not None and now > counted[1]:
+            self.allowance.update((bits - counted[0]) / (now - counted[1]), most)
+        return self.allowance.bits_per_s
 
     def report(self, upstreams: dict[Kind, Upstream], ntp: int) -> None:
         """Tell the receiver which of its timestamps is now: once a second."""

@@ -35,6 +35,7 @@ class Downstream:
 
     Attributes:
         waiting: For a packet at which it can start: a key frame, or with sound any.
+        octets: Of payload, sent so far.
     """
 
     __slots__ = (
@@ -45,7 +46,6 @@ class Downstream:
         "_history",
         "_last_sent_s",
         "_last_timestamp",
-        "_octets",
         "_packets",
         "_payload_type",
         "_rate",
@@ -57,6 +57,7 @@ class Downstream:
         "_stretches",
         "_time_shift",
         "clock_rate",
+        "octets",
         "waiting",
     )
 
@@ -75,7 +76,7 @@ class Downstream:
         self._stretches: deque[tuple[int, int, History | None]] = deque(maxlen=STRETCHES)
         self._last_timestamp = 0
         self._last_sent_s: float | None = None
-        self._packets = self._octets = 0
+        self._packets = self.octets = 0
         self._allowance, self._allowance_at = float(RESENT_PER_S), 0.0
         self._resent: dict[int, float] = {}
         self.waiting = True
@@ -117,7 +118,7 @@ class Downstream:
             self._highest, self._last_timestamp, self._last_sent_s = mine, ours, now
         if self._send(_HEADER.pack(first, marker | self._payload_type, mine & 0xFFFF, ours, self._ssrc) + payload):
             self._packets += 1
-            self._octets += len(payload)
+            self.octets += len(payload)
 
     def missed(self, sequence: int, now: float) -> bytes | None:
         """The packet that a receiver asks for again, as it was sent; None where it is gone, or was just sent again."""
@@ -157,4 +158,4 @@ class Downstream:
         if timestamp is None or self._rebase or not self._packets:
             return None
         shifted = (timestamp + self._time_shift) & 0xFFFFFFFF
-        return SenderReport(self._ssrc, ntp, shifted, self._packets, self._octets)
+        return SenderReport(self._ssrc, ntp, shifted, self._packets, self.octets)
