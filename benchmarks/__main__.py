@@ -18,6 +18,7 @@ ORDER = [
     "packager",
     "recorder",
     "forwarding",
+    "compositor",
     "analytics",
 ]
 

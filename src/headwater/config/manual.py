@@ -31,6 +31,7 @@ PURPOSES = {
     "ingest": "What an encoder may send",
     "webrtc": "WebRTC: how it is reached, and what may be sent",
     "rooms": "Meetings: what participants may send and hold",
+    "compositor": "Meetings' livestreams: picture, sound, and the process that makes them",
     "telemetry": "Metrics and readiness",
 }
 """Every section, in the order of the manual: what most operators look for comes first."""

@@ -10,6 +10,7 @@ from headwater.config.server import ServerSettings
 from headwater.control.retention import RecordingSettings
 from headwater.control.settings import ControlSettings
 from headwater.control.webhooks.settings import WebhookSettings
+from headwater.meetings.compositor.settings import CompositorSettings
 from headwater.meetings.rooms.settings import RoomSettings
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.livestream import LivestreamSettings
@@ -43,6 +44,7 @@ class Settings:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     webrtc: WebRtcSettings = field(default_factory=WebRtcSettings)
     rooms: RoomSettings = field(default_factory=RoomSettings)
+    compositor: CompositorSettings = field(default_factory=CompositorSettings)
     livestream: LivestreamSettings = field(default_factory=LivestreamSettings)
     packager: PackagerSettings = field(default_factory=PackagerSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)

@@ -126,6 +126,7 @@ class Broadcast:
     async def _once(self) -> tuple[str, bool]:
         """One process, from its start to its end: why it ended, and whether that is final."""
         process = CompositorProcess(self._tap, self.settings, self._heard)
+        self.report = wire.Report()
         await process.start()
         try:
             process.send(wire.Type.JOB, self._job)

@@ -10,6 +10,7 @@ class CompositorSettings:
     """How meetings are composed.
 
     Attributes:
+        max_broadcasts: Meetings composed at one time; each takes a third to a half of a core, and 150 MB.
         fps: Frames per second of the composed picture.
         video_kbps: Of a 1280x720 picture; other sizes get what looks alike.
         audio_kbps: Of the mix, AAC, stereo.
@@ -23,6 +24,7 @@ class CompositorSettings:
         queue_bytes: Media waiting for a compositor that does not keep up; beyond it, pictures are left out.
     """
 
+    max_broadcasts: int = 16
     fps: int = 30
     video_kbps: int = 2500
     audio_kbps: int = 128
