@@ -804,6 +804,10 @@ class Livestreams:
             )
             raise
 
+    async def reject(self, request: PublishRequest, code: str, description: str) -> None:
+        grant = await self._authority.authorize(request.stream_key)
+        self.emit(PublishRejected(grant.livestream_id, wall_ms(), code, description, request.remote, request.encoder))
+
     def _session_for(self, grant: Grant, request: PublishRequest) -> LivestreamSession:
         session = self._sessions.get(grant.livestream_id)
         if session is not None:

@@ -65,6 +65,7 @@ class CollectingGate:
 
     def __init__(self) -> None:
         self.requests: list[PublishRequest] = []
+        self.rejected: list[tuple[str, str]] = []
         self.publishers: list[Publisher] = []
         self.publications: list[Collected] = []
         self.delay: asyncio.Event | None = None
@@ -84,3 +85,8 @@ class CollectingGate:
         self.publications.append(publication)
         self.admitted.set()
         return publication
+
+    async def reject(self, request: PublishRequest, code: str, description: str) -> None:
+        if request.stream_key != GOOD_KEY:
+            raise PublishRefused("ERR_BAD_STREAM_KEY", "no livestream has this stream key")
+        self.rejected.append((code, description))

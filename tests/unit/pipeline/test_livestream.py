@@ -393,6 +393,14 @@ async def test_what_has_ended_leaves_memory_without_the_garbage_collector(world:
         gc.enable()
 
 
+async def test_what_ingest_refuses_by_itself_is_in_the_event_log(world: World) -> None:
+    await world.livestreams.reject(REQUEST, "ERR_OFFER_NOT_SERVED", "no common codec")
+    rejected = world.last(PublishRejected)
+    assert (rejected.livestream_id, rejected.code) == ("livestream-key", "ERR_OFFER_NOT_SERVED")
+    with pytest.raises(PublishRefused):
+        await world.livestreams.reject(PublishRequest("wrong", "whip", "", "", ""), "ERR", "")
+
+
 class Tapped:
     """A `Tap` that keeps everything."""
 

@@ -91,3 +91,10 @@ class Gate(Protocol):
         Raises:
             PublishRefused: with the reason for the publisher; it has been put in the event log already.
         """
+
+    async def reject(self, request: PublishRequest, code: str, description: str) -> None:
+        """Put a publish that ingest refuses by itself in the event log; who publishes already is not touched.
+
+        Raises:
+            PublishRefused: the key opens nothing, and the publisher is to be told that instead.
+        """

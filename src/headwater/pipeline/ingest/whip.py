@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from headwater.errors import OperatorError, PublishRefused
-from headwater.pipeline.ingest.gate import GOING_AWAY, Gate, PublishRequest
+from headwater.pipeline.ingest.gate import GOING_AWAY, Gate, Publication, PublishRequest
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.ingest.whip_publisher import PublisherLimits, WhipPublisher
-from headwater.webrtc.media import Policy
+from headwater.webrtc.media import NotServed, Policy
 from headwater.webrtc.peer import Acceptor, Peer
 from headwater.webrtc.resources import Refused, endpoint_routes
 
@@ -38,6 +39,8 @@ MAX_KEY = 256
 POLICY = Policy(receive_audio=("opus",), receive_video=("H264",))
 
 _STATUS = {"ERR_BAD_STREAM_KEY": 401, "ERR_TOO_MANY_SESSIONS": 503, "ERR_SHUTTING_DOWN": 503}
+
+T = TypeVar("T")
 
 _log = logging.getLogger("headwater.ingest")
 
@@ -77,19 +80,26 @@ class WhipIngest:
             )
         if self._stopping:
             raise Refused(503, "ERR_SHUTTING_DOWN", "The server is shutting down; try again in a moment.")
+        publish = _request_of(request, key[:MAX_KEY])
         publisher = WhipPublisher(self._limits, self._publishers.discard, self._clock)
-        peer = self._webrtc.accept(offer, POLICY, publisher)
         try:
-            await self._admit(_request_of(request, key[:MAX_KEY]), peer, publisher)
+            peer = self._webrtc.accept(offer, POLICY, publisher)
+        except NotServed as error:
+            await self._ask(self._gate.reject(publish, "ERR_OFFER_NOT_SERVED", str(error)), publish)
+            raise
+        try:
+            publication = await self._ask(self._gate.admit(publish, publisher), publish)
+            self._begin(publish, peer, publisher, publication)
         except BaseException:
             peer.close("it was not admitted")
             raise
         return peer
 
-    async def _admit(self, request: PublishRequest, peer: Peer, publisher: WhipPublisher) -> None:
+    async def _ask(self, question: Awaitable[T], request: PublishRequest) -> T:
+        """What the gate says; a refusal in the words of HTTP."""
         try:
             async with asyncio.timeout(self._settings.admit_timeout_s):
-                publication = await self._gate.admit(request, publisher)
+                return await question
         except PublishRefused as refusal:
             _log.warning("publish refused: remote=%s encoder=%s code=%s", request.remote, request.encoder, refusal.code)
             headers = {"WWW-Authenticate": "Bearer"} if refusal.code == "ERR_BAD_STREAM_KEY" else {}
@@ -100,6 +110,8 @@ class WhipIngest:
         except OperatorError as error:  # what is wrong with the database is not the publisher's to know
             _log.error("publish refused: remote=%s: %s", request.remote, error)
             raise Refused(503, "ERR_UNAVAILABLE", "The server cannot look up stream keys now; try again.") from None
+
+    def _begin(self, request: PublishRequest, peer: Peer, publisher: WhipPublisher, publication: Publication) -> None:
         if publisher.ended or peer.state == "closed" or self._stopping:
             publication.end("the publisher was gone before it was admitted", regular=False)
             raise Refused(503, "ERR_UNAVAILABLE", "The connection was closed before it was admitted.")
