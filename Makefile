@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Two at a time, file by file: most tests wait for encoders, players and disks.
 TWO = -n 2 --dist loadfile
+# Encoders, players and browsers in real time share the machine with each other: what failed twice is tried once more with
+# nothing beside it. What fails then has failed.
+REAL = { rm -rf .tools/pytest; $(BIN)/python -m pytest $(TWO) -m "not alone" tests/interop tests/e2e \
+  || { [ $$? -eq 1 ] && echo "what failed, once more by itself:" \
+  && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not alone" tests/interop tests/e2e; }; } \
+  && $(BIN)/python -m pytest -m alone tests/interop tests/e2e
 OFFLINE = { echo "could not download from PyPI: is there a network or a proxy? then run make again" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
@@ -18,8 +24,7 @@ run: setup web  ## install into .venv, start the server with a moving test pictu
 
 test: setup-dev web  ## all tests, some 9 minutes; programs that are missing are named in the skips
 	@$(BIN)/python -m pytest $(TWO) tests/unit tests/conformance tests/fuzz
-	@$(BIN)/python -m pytest $(TWO) -m "not alone" tests/interop tests/e2e
-	@$(BIN)/python -m pytest -m alone tests/interop tests/e2e
+	@$(REAL)
 
 check: setup-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -27,8 +32,7 @@ check: setup-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports
 
 e2e: setup-dev web  ## only the tests with real encoders, players and browsers
-	@$(BIN)/python -m pytest $(TWO) -m "not alone" tests/interop tests/e2e
-	@$(BIN)/python -m pytest -m alone tests/interop tests/e2e
+	@$(REAL)
 
 conformance: setup-dev web  ## every operation through the official SDKs (Go where it is installed; its first build takes minutes)
 	@HEADWATER_CONFORMANCE_GO=1 $(BIN)/python -m pytest tests/conformance

@@ -18,10 +18,10 @@ os.environ.setdefault("HEADWATER_WEBRTC", "127.0.0.1:0")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Encoders, players and browsers in real time share two cores with whatever else runs: what a pause of the machine
-    broke is tried again, twice at most, and pytest says so (`rerun`)."""
+    broke is tried again, and pytest says so (`rerun`); what fails twice `make test` tries once more by itself."""
     for item in items:
         if item.nodeid.startswith(REAL_TIME):
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=2 if item.get_closest_marker("alone") else 1))
 
 
 @pytest.fixture
