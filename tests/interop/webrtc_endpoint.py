@@ -1,6 +1,7 @@
 """A WHIP endpoint, and a WHEP endpoint that forwards what it gets: what the engine is tried with.
 
-Forwarding here is the simplest there is: every packet to every viewer, with the viewer's payload type and source.
+Forwarding here is the simplest there is: every packet to every viewer, with the viewer's payload type and source; what
+is missing is asked for, and what viewers miss is sent again, twice each: these get lost too, and nobody asks further.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
+from headwater.errors import ProtocolError
+from headwater.protocols.rtp import rtcp
 from headwater.webrtc.media import CodecName, Outgoing, Policy, Section
 from headwater.webrtc.peer import Peer
 from headwater.webrtc.resources import Refused, endpoint_routes
@@ -34,7 +37,9 @@ class Publisher:
 
     viewers: list[Peer] = field(default_factory=list)
     packets: Counter[str] = field(default_factory=Counter)
-    sequences: dict[str, set[int]] = field(default_factory=dict)
+    sent: dict[bytes, tuple[Section, bytes]] = field(default_factory=dict)
+    resent: int = 0
+    _next: dict[str, int] = field(default_factory=dict)
     peer: Peer | None = None
     compounds: int = 0
     ended: str | None = None
@@ -44,11 +49,24 @@ class Publisher:
 
     def rtp(self, peer: Peer, section: Section, packet: bytes) -> None:
         self.packets[section.kind] += 1
-        self.sequences.setdefault(section.kind, set()).add(int.from_bytes(packet[2:4], "big"))
+        self._ask_again(peer, section, int.from_bytes(packet[2:4], "big"))
         for viewer in self.viewers:
             for outgoing in viewer.sections:
                 if outgoing.kind == section.kind and outgoing.codec is not None and outgoing.ssrc is not None:
-                    viewer.send_rtp(rewritten(packet, outgoing.codec.payload_type, outgoing.ssrc))
+                    changed = rewritten(packet, outgoing.codec.payload_type, outgoing.ssrc)
+                    viewer.send_rtp(changed)
+                    self.sent[changed[2:4] + changed[8:12]] = (outgoing, changed)
+
+    def _ask_again(self, peer: Peer, section: Section, sequence: int) -> None:
+        expected = self._next.get(section.mid, sequence)
+        missing = (sequence - expected) & 0xFFFF
+        if missing > 0x7FFF:
+            return  # it comes late: it was asked for
+        self._next[section.mid] = (sequence + 1) & 0xFFFF
+        if section.kind == "video" and section.ssrc is not None and 0 < missing < 50:
+            wanted = tuple((expected + number) & 0xFFFF for number in range(missing))
+            for _ in range(2):
+                peer.send_rtcp(rtcp.build(rtcp.ReceiverReport(1), rtcp.Nack(1, section.ssrc, wanted)))
 
     def rtcp(self, peer: Peer, compound: bytes) -> None:
         self.compounds += 1
@@ -81,8 +99,21 @@ class Viewer:
 
     def rtcp(self, peer: Peer, compound: bytes) -> None:
         self.compounds.append(compound)
-        if compound[1] == 206 or b"\x81\xce" in compound:  # PLI, alone or behind a report
-            self.publisher.want_picture()
+        try:
+            found = rtcp.parse(compound)
+        except ProtocolError:
+            return
+        for each in found:
+            if isinstance(each, rtcp.Pli | rtcp.Fir):
+                self.publisher.want_picture()
+            elif isinstance(each, rtcp.Nack):
+                self._resend(peer, each)
+
+    def _resend(self, peer: Peer, nack: rtcp.Nack) -> None:
+        for sequence in nack.sequences:
+            kept = self.publisher.sent.get(struct.pack("!HI", sequence, nack.media_ssrc))
+            if kept is not None:
+                self.publisher.resent += peer.resend_rtp(*kept) + peer.resend_rtp(*kept)
 
     def closed(self, peer: Peer, reason: str) -> None:
         self.ended = reason

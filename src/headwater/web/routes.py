@@ -1,4 +1,4 @@
-"""The routes of the pages: `/`, `/dashboard`, `/<playback id>`, `/assets/...`.
+"""The routes of the pages: `/`, `/dashboard`, `/meet/<meeting id>`, `/<playback id>`, `/assets/...`.
 
 Pages are plain files with a name filled in; scripts are ES modules without a build. The player may be framed by any
 site, nothing else may be framed.
@@ -35,6 +35,19 @@ DASHBOARD_POLICY = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 """Here acts who is signed in: it frames the player page, and no text ever becomes markup or script."""
+
+MEETING_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+"""Participants' pictures come from wherever the application has them."""
+
+MEETING_HEADERS = {
+    "referrer-policy": "no-referrer",  # the address has the participant's token
+    "permissions-policy": "camera=(self), microphone=(self), display-capture=(self)",
+    "cache-control": "no-store",
+}
 
 
 class Named(Protocol):
@@ -107,6 +120,12 @@ def routes(directory: Directory) -> list[BaseRoute]:
     async def dashboard(request: Request) -> Response:
         return page("dashboard.html", policy=DASHBOARD_POLICY)
 
+    async def meeting(request: Request) -> Response:
+        # The same for every meeting: whether it exists is told to who has a participant's token.
+        response = page("meet.html", policy=MEETING_POLICY)
+        response.headers.update(MEETING_HEADERS)
+        return response
+
     async def player(request: Request) -> Response:
         playback_id = request.path_params["playback_id"]
         known = len(playback_id) == PLAYBACK_ID_LENGTH and HEX.issuperset(playback_id)
@@ -119,6 +138,7 @@ def routes(directory: Directory) -> list[BaseRoute]:
     return [
         Route("/", start),
         Route("/dashboard", dashboard),
+        Route("/meet/{meeting_id}", meeting),
         Mount("/assets/vendor", Assets(directory=str(folder / "vendor"), check_dir=False)),
         Mount("/assets", Assets(directory=str(folder / "static"))),
         Route("/{playback_id}", player),

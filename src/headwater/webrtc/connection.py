@@ -208,6 +208,8 @@ class Connection:
     def end(self, reason: str) -> None:
         if self.state == "closed":
             return
+        if self.state == "new":
+            log.info("a WebRTC connection did not come about: %s", reason)
         self.close(reason)
         try:
             self._handler.closed(self, reason)

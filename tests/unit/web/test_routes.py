@@ -86,6 +86,15 @@ def test_the_dashboard_is_framed_by_nobody_and_runs_nothing_but_its_own_files(cl
     assert "require-trusted-types-for 'script'" in policy and "<script>" not in response.text
 
 
+def test_a_meetings_address_goes_nowhere_and_nothing_but_its_own_files_runs(client: Client) -> None:
+    response = client.get("/meet/5c2a3e14-0000-4000-8000-000000000001?token=secret")
+    policy = response.headers["content-security-policy"]
+    assert response.status_code == 200 and "secret" not in response.text
+    assert response.headers["referrer-policy"] == "no-referrer" and response.headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+    assert "camera=(self)" in response.headers["permissions-policy"]
+
+
 def test_pages_and_assets_answer_head_like_get(client: Client) -> None:
     for path in ("/", "/dashboard", f"/{KNOWN}", "/assets/player.js"):
         head, get = client.request("HEAD", path), client.get(path)

@@ -280,7 +280,7 @@ class TestEnds:
         async with port() as server, joined(server) as (_, peer, owner):
             peer.heard_at -= 9
             await until(lambda: owner.ended)
-            assert owner.ended == ["it was not heard for 9 s"]
+            assert owner.ended[0].startswith("it was not heard for ")
 
     async def test_who_never_comes(self) -> None:
         async with port() as server:

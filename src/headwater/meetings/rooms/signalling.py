@@ -3,6 +3,7 @@
     POST   whip?source=camera|screen        publish (RFC 9725); PATCH, DELETE at the Location
     POST   whep/{participant_id}/{source}   receive (draft-ietf-wish-whep); likewise
     GET    events                           what goes on, as server-sent events (feed.py); being there is being inside
+    GET    me                               who I am, and whether anybody is inside: for a lobby
     PATCH  me      {"audio": bool, "video": bool}    my switches: true is on
     DELETE me                               leave
     POST   livestream, DELETE livestream    start and stop the broadcast: who may
@@ -28,6 +29,7 @@ from headwater.meetings.rooms.feed import told
 from headwater.meetings.rooms.open_room import OpenRoom
 from headwater.meetings.rooms.room import Participant, SourceName
 from headwater.meetings.rooms.rooms import OpenRooms
+from headwater.meetings.rooms.state import introduction
 from headwater.rooms import Admission, AdmissionRefused, Doorkeeper, Livestreams
 from headwater.webrtc.peer import Acceptor, Peer
 from headwater.webrtc.resources import Refused, bearer_of, endpoint_routes
@@ -126,6 +128,7 @@ class _Resources:
     def routes(self) -> list[BaseRoute]:
         return [
             self._route("/events", "GET", self.events),
+            self._route("/me", "GET", self.who),
             self._route("/me", "PATCH", self.switch),
             self._route("/me", "DELETE", self.leave),
             self._route("/livestream", "POST", self.start),
@@ -160,6 +163,10 @@ class _Resources:
         self._rooms.open(admission.meeting_id).check_page(admission)
         headers = {**PRIVATE, "X-Accel-Buffering": "no"}
         return StreamingResponse(told(self._rooms, admission), headers=headers, media_type="text/event-stream")
+
+    async def who(self, request: Request, admission: Admission) -> Response:
+        room = self._rooms.find(admission.meeting_id)
+        return success(introduction(admission, () if room is None else room.room.participants))
 
     async def switch(self, request: Request, admission: Admission) -> Response:
         switches = await read_switches(request)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from headwater.meetings.rooms.room import Participant, Room, Source
 from headwater.meetings.tap import ParticipantView, RoomSnapshot, SourceView
+from headwater.rooms import Admission, Permissions
 
 
 def state(room: Room, participants: Any, me: Participant) -> dict[str, Any]:
@@ -16,7 +18,12 @@ def state(room: Room, participants: Any, me: Participant) -> dict[str, Any]:
         participants: `listed(room)`, or that encoded: the same for everybody.
     """
     return {
-        "me": {**listed_one(me), "audio": me.audio, "video": me.video, "permissions": _permissions(me)},
+        "me": {
+            **listed_one(me),
+            "audio": me.audio,
+            "video": me.video,
+            "permissions": _permissions(me.admission.permissions),
+        },
         "title": room.title,
         "participants": participants,
         "speaking": room.speaking,
@@ -44,12 +51,29 @@ def listed_one(participant: Participant) -> dict[str, Any]:
     }
 
 
+def introduction(admission: Admission, inside: Collection[str]) -> dict[str, Any]:
+    """What somebody is told before they come in.
+
+    Args:
+        inside: Ids of who is in the room.
+    """
+    return {
+        "id": admission.participant_id,
+        "name": admission.name,
+        "picture": admission.picture,
+        "preset": admission.preset,
+        "title": admission.title,
+        "permissions": _permissions(admission.permissions),
+        "participants": len(inside),
+        "inside": admission.participant_id in inside,
+    }
+
+
 def _source(source: Source) -> dict[str, Any]:
     return {"audio": source.audio, "video": source.video, "stream": source.stream}
 
 
-def _permissions(participant: Participant) -> dict[str, bool]:
-    allowed = participant.admission.permissions
+def _permissions(allowed: Permissions) -> dict[str, bool]:
     return {
         "audio": allowed.audio,
         "video": allowed.video,

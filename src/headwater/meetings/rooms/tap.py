@@ -6,6 +6,7 @@ A broadcast may begin before anybody is there and outlive a session: it follows 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from headwater.meetings.rooms.open_room import OpenRoom
@@ -22,12 +23,13 @@ class Follower:
         self._listener = listener
         self._tapped: dict[SourceStream, Tapping] = {}
         self._end: Callable[[], None] | None = None
+        self._title = ""
 
     def enter(self, room: OpenRoom | None) -> None:
         """Listen to this room from now on; None: to silence, before an empty room."""
         self.leave()
         if room is None:
-            self._listener.state(RoomSnapshot())
+            self._listener.state(RoomSnapshot(self._title))
             return
         self._end = room.watch(partial(self._changed, room), self._tap)
         self._changed(room)
@@ -51,7 +53,9 @@ class Follower:
         here = set(room.streams())
         for stream in [each for each in self._tapped if each not in here]:
             del self._tapped[stream]
-        self._listener.state(snapshot(room.room))
+        seen = snapshot(room.room)
+        self._title = seen.title or self._title
+        self._listener.state(replace(seen, title=self._title))
 
 
 def _tapping(stream: SourceStream, listener: TapListener) -> Tapping:

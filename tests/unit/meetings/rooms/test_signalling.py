@@ -101,6 +101,23 @@ class TestDoor:
             assert (await site.call(method, path, body=body))[0] == 404
 
 
+class TestLobby:
+    async def test_who_has_a_token_is_told_who_they_are_and_does_not_come_in(self, site: Site) -> None:
+        await site.enter("anna")
+        status, answer = await site.call("GET", "me", "viewer-bert")
+        told = answer["data"]
+        assert (status, told["id"], told["preset"], told["participants"], told["inside"]) == (
+            200,
+            "bert",
+            "viewer",
+            1,
+            False,
+        )
+        assert told["permissions"]["audio"] is True and told["permissions"]["mute_others"] is False
+        assert (await site.call("GET", "me"))[1]["data"]["inside"] is True
+        assert (await site.call("GET", "http://test/meet/other/me"))[0] == 403
+
+
 class TestSwitches:
     async def test_own_sound_and_picture(self, site: Site) -> None:
         await site.enter("anna")

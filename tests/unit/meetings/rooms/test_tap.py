@@ -87,7 +87,7 @@ async def test_it_begins_before_anybody_is_there_and_follows_from_one_session_to
     send(meeting.publish("anna"), 1)
     assert meeting.names == ["anna"]
     await meeting.rooms.kick_all("meeting", "MEETING_ENDED")
-    assert meeting.listener.states[-1] == RoomSnapshot()
+    assert meeting.listener.states[-1] == RoomSnapshot("Weekly sync")
     send(meeting.publish("bert"), 1)
     assert meeting.names == ["bert"]
     assert [each[0] for each in meeting.listener.packets] == ["anna", "bert"]
