@@ -12,7 +12,7 @@ import pytest
 from headwater.control.dashboard import feed as feeds
 from headwater.control.dashboard.feed import NOTHING_LIVE, Feed, Listener
 from headwater.errors import LimitReached
-from headwater.events import RoomOpened
+from headwater.events import RoomOpened, SessionHealth
 from headwater.health import HealthSample
 from tests.unit.control.support import Api
 from tests.unit.control.test_dashboard import browser, sign_in
@@ -88,6 +88,8 @@ async def test_changes_are_told_by_pipeline_and_api_alike(api: Api) -> None:
     await reader.next("live")
     await api.broadcasts.publish(made["stream_key"])
     assert await reader.next("changed") == {"livestreams": [made["id"]]}
+    api.plane.listen(SessionHealth(made["id"], "session", (HealthSample(1, 1, 1, 1.0, 1, 0, 0, 0),)))
+    assert not feed_of(api)._touched, "figures are no change"
     await api.create("another")
     assert await reader.next("changed") == {"livestreams": None}
 

@@ -28,7 +28,7 @@ from headwater.control.database import DatabaseAway
 from headwater.control.repository import livestreams, meetings, sessions, webhooks
 from headwater.control.repository.sessions import Place
 from headwater.errors import LimitReached
-from headwater.events import Event, LiveSnapshot, RoomEvent, SessionProgress
+from headwater.events import Event, LiveSnapshot, RoomEvent, SessionExperience, SessionHealth, SessionProgress
 from headwater.health import HealthSample, advise
 
 TICK_S = 1.0
@@ -62,6 +62,9 @@ RETRY_MS = 2000
 """After which a browser comes back that has lost its connection."""
 
 NOTHING_LIVE = msgspec.json.encode({"live": []})
+
+FIGURES = (SessionProgress, SessionHealth, SessionExperience)
+"""Events that change nothing but figures, which are in `live` or are asked for now and then."""
 
 AppsOf = Callable[[AsyncConnection, Sequence[str]], Awaitable[dict[str, str]]]
 
@@ -143,7 +146,7 @@ class Feed:
 
     def listen(self, event: Event) -> None:
         """Take an event of the pipeline: there is something to load anew, from the next tick on, once however often."""
-        if not self._listeners or event.livestream_id is None or isinstance(event, SessionProgress):
+        if not self._listeners or event.livestream_id is None or isinstance(event, FIGURES):
             return
         if len(self._touched) < TOUCHED_LIMIT:
             self._touched.add(event.livestream_id)
@@ -296,7 +299,7 @@ def _live(snapshot: LiveSnapshot, place: Place) -> Live:
         ingest_seconds=round(snapshot.ingest_seconds, 1),
         viewer_seconds=round(snapshot.viewer_seconds, 1),
         health=snapshot.health[-SAMPLES:],
-        warnings=[entry.message for entry in advise(snapshot.health)],
+        warnings=[entry.message for entry in advise(snapshot.health)] if snapshot.publishing else [],
     )
 
 

@@ -59,13 +59,16 @@ export function analytics() {
     timer = setTimeout(load, Math.max(0, loaded + AGAIN_MS - Date.now()));
   }
 
+  const onLive = () => live.sessions.size > 0 && onChanged();
   live.addEventListener("changed", onChanged);
+  live.addEventListener("live", onLive);
   load();
   return {
     title: "Analytics",
     element,
     close() {
       live.removeEventListener("changed", onChanged);
+      live.removeEventListener("live", onLive);
       clearTimeout(timer);
       sessions.close();
       minutes.close();

@@ -98,7 +98,7 @@ export function healthCurves(sessionId, { lastS = null } = {}) {
 /** The figures of a session's newest sample: {name: text}. */
 export function healthFigures(session) {
   const packed = session.health.at(-1);
-  if (!packed) return {};
+  if (!packed || !session.publishing) return {};
   const sample = unpacked(packed);
   return {
     Bitrate: `${((sample.video_bps + sample.audio_bps) / 1e6).toFixed(2)} Mbit/s`,
