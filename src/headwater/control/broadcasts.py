@@ -23,10 +23,13 @@ class Broadcasts(Protocol):
     def viewings(self, livestream_id: str, limit: int) -> Sequence[Facts]:
         """How the viewing sessions that report now fare, those first that stood still longest; without names."""
 
-    async def stop(self, livestream_id: str, code: str, description: str) -> None:
+    async def stop(self, livestream_id: str, code: str, description: str, *, error: str | None = None) -> None:
         """End the open session, if there is one, and tell its publisher why.
 
         Returns once the session's `SessionClosed` has been emitted; does nothing where no session is open.
+
+        Args:
+            error: `CODE: sentence` where the broadcast has failed.
         """
 
     def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:
@@ -59,7 +62,7 @@ class NoBroadcasts:
     def viewings(self, livestream_id: str, limit: int) -> Sequence[Facts]:
         return ()
 
-    async def stop(self, livestream_id: str, code: str, description: str) -> None:
+    async def stop(self, livestream_id: str, code: str, description: str, *, error: str | None = None) -> None:
         return None
 
     def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:

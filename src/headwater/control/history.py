@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control import recording_history
+from headwater.control.ids import new_uuid
 from headwater.control.lifecycle import Happening, Status, follow
 from headwater.control.repository import event_log, experiences, health, livestreams, recordings, sessions
 from headwater.control.repository.event_log import plain_text
@@ -194,6 +195,29 @@ async def _forget_same_failure(conn: AsyncConnection, failed: SessionRow, error:
     if before is not None and before.err_message == error and before.ingest_seconds == 0:
         await experiences.delete(conn, before.id)
         await sessions.delete(conn, before.id)
+
+
+async def fail(conn: AsyncConnection, livestream_id: str, node: str, at_ms: int, error: str) -> None:
+    """A broadcast that was asked for failed, and no session of it is open: its session says why."""
+    livestream = await livestreams.find_any(conn, livestream_id)
+    if livestream is None or await sessions.open_of(conn, livestream.id) is not None:
+        return
+    error = plain_text(error, ERR_MESSAGE_LIMIT)
+    invoked = livestream.invoked_ms if livestream.status == Status.INVOKED else at_ms
+    session = replace(_new_session(livestream, new_uuid(), node, at_ms, invoked, ""), err_message=error)
+    await sessions.insert(conn, session)
+    await sessions.close(conn, session, at_ms, at_ms)
+    await _change_status(conn, livestream, Happening.FAILED, at_ms, session.id, error)
+    await _forget_same_failure(conn, session, error)
+    await event_log.append(
+        conn,
+        livestream.id,
+        session_id=session.id,
+        at_ms=at_ms,
+        kind="failed",
+        code=error.partition(":")[0],
+        message=error,
+    )
 
 
 async def _rejected(conn: AsyncConnection, event: PublishRejected) -> None:

@@ -3,7 +3,7 @@
 plane = await ControlPlane.open(settings)      migrated
 await plane.recover(recordings)                sessions that a crash left open are closed, with what was recorded
 plane.attach(broadcasts)                       answers now know what is live
-plane.attach_rooms(rooms)                      ... and who meets
+plane.attach_rooms(rooms, broadcasts)          ... and who meets, and who makes meetings' livestreams
 ... events go to plane.listen; plane.stream_keys and plane.playbacks answer the pipeline ...
 ... rooms' events go to plane.hear; plane.doorkeeper answers the rooms ...
 credentials = await plane.announce(addresses)  once the servers are bound
@@ -19,13 +19,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from headwater.control import meeting_history, recording_history
+from headwater import rooms as rooms_types
+from headwater.control import meeting_history, meeting_livestreams, recording_history
 from headwater.control.api import well_known
 from headwater.control.api.application import build_api
 from headwater.control.api.auth import Authenticator
@@ -41,6 +43,7 @@ from headwater.control.downloads import Links, download_key
 from headwater.control.files import Files
 from headwater.control.history import Recovered, recover
 from headwater.control.listener import EventWriter
+from headwater.control.meeting_livestreams import MeetingLivestreams
 from headwater.control.participant_tokens import TokenKey
 from headwater.control.repository import livestreams, meeting_sessions, recordings, sessions
 from headwater.control.repository.recordings import RecordingRow, RecordingStatus
@@ -51,7 +54,7 @@ from headwater.control.urls import Addresses, Urls
 from headwater.control.webhooks.dispatcher import Dispatcher
 from headwater.control.webhooks.settings import WebhookSettings
 from headwater.errors import OperatorError
-from headwater.events import Event, RecordingReady, RoomEvent, SessionOpened
+from headwater.events import Event, RecordingReady, RoomClosed, RoomEvent, RoomOpened, SessionOpened
 from headwater.rooms import Rooms
 
 KNOWN_EVERY_S = 5.0
@@ -90,6 +93,7 @@ class ControlPlane:
         stream_keys: Who may publish.
         playbacks: What may be played.
         doorkeeper: Who may come into a meeting.
+        meeting_livestreams: Starts and stops the livestreams of meetings; also for those inside.
         links: What may be downloaded.
         to_store: Recordings that have ended are still to be carried to a store.
         api: The REST API as an ASGI application for everything below `/client/v4`, mounted there or given whole paths.
@@ -122,6 +126,8 @@ class ControlPlane:
         self.to_store = False
         token_key = TokenKey(database)
         self.doorkeeper = Doorkeeper(database, token_key)
+        self.meeting_livestreams = MeetingLivestreams(database, self._events, self._urls, node, self._forget, _now_ms)
+        self._following: dict[str, asyncio.Task[None]] = {}
         self._service = Service(
             database,
             self._urls,
@@ -131,6 +137,7 @@ class ControlPlane:
             links=self.links,
             link_ms=link_ms,
             webhooks=self.webhooks,
+            meeting_livestreams=self.meeting_livestreams,
             token_key=token_key,
             token_ms=round(settings.participant_token_s * 1000),
         )
@@ -182,6 +189,7 @@ class ControlPlane:
             for room in rooms:
                 async with self._database.write() as conn:
                     await meeting_history.recover(conn, room, _now_ms())
+                    await meeting_livestreams.recover(conn, room.meeting_id, _now_ms())
             for session in orphans:
                 recording = await recorded(session)
                 async with self._database.write() as conn:
@@ -251,6 +259,30 @@ class ControlPlane:
         """Take an event of the rooms; the `headwater.events.RoomListener` of this plane."""
         self._events.listen(event)
         self._feed.hear(event)
+        match event:
+            case RoomOpened():
+                self._follow(event.meeting_id, self.meeting_livestreams.room_opened(event.meeting_id))
+            case RoomClosed():
+                self._follow(event.meeting_id, self.meeting_livestreams.room_closed(event.meeting_id, event.at_ms))
+
+    def _follow(self, meeting_id: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what follows from an event of a meeting, after what followed from the one before it."""
+        before = self._following.get(meeting_id)
+        task = asyncio.get_running_loop().create_task(self._after(before, work), name="meeting-livestream")
+        self._following[meeting_id] = task
+        task.add_done_callback(lambda done: self._followed(meeting_id, done))
+
+    async def _after(self, before: asyncio.Task[None] | None, work: Coroutine[Any, Any, None]) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        try:
+            await work
+        except (SQLAlchemyError, DatabaseAway) as error:
+            log.error("a meeting's livestream did not follow the meeting: %s", error)
+
+    def _followed(self, meeting_id: str, done: asyncio.Task[None]) -> None:
+        if self._following.get(meeting_id) is done:
+            del self._following[meeting_id]
 
     async def _check_admission(self, livestream_id: str) -> None:
         """End a session that was admitted just before its livestream was disabled, stopped or deleted.
@@ -299,15 +331,18 @@ class ControlPlane:
 
     def attach(self, broadcasts: Broadcasts, files: Files | None = None) -> None:
         """Ask this for what is live, and to stop it; and `files` to delete what was recorded."""
-        self._service.broadcasts = broadcasts
+        self._service.broadcasts = self.meeting_livestreams.sessions = broadcasts
         if files is not None:
             self._service.files = files
             self._retention.start(_now_ms)
 
-    def attach_rooms(self, rooms: Rooms) -> None:
-        """Ask this for who meets, and to send people away."""
-        self._service.rooms = rooms
-        self._watching = asyncio.get_running_loop().create_task(self._watch_rooms(), name="open-rooms")
+    def attach_rooms(self, rooms: Rooms, broadcasts: rooms_types.Broadcasts | None = None) -> None:
+        """Ask this for who meets, and to send people away; and `broadcasts` to make meetings' livestreams."""
+        self._service.rooms = self.meeting_livestreams.rooms = rooms
+        if broadcasts is not None:
+            self.meeting_livestreams.broadcasts = broadcasts
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch_rooms(), name="open-rooms")
 
     async def _watch_rooms(self) -> None:
         """Write down which rooms are open, so that a crash ends their sessions close to where it was."""
@@ -346,22 +381,32 @@ class ControlPlane:
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write the last events, for at most `timeout_s`, and close the database."""
-        checks = set(self._checks)
-        if self._watching is not None:
-            checks.add(self._watching)
-        for check in checks:
-            check.cancel()
-        if checks:
-            await asyncio.wait(checks)
+        if self._following:  # livestreams of meetings that have just ended
+            await asyncio.wait(set(self._following.values()), timeout=timeout_s)
+        await self._cancel()
         await self._retention.stop()
         await self.webhooks.stop(0.0)
         await self._events.close(timeout_s)
+        await self._cancel()  # the last events had consequences, too
         await self._database.close()
+
+    async def _cancel(self) -> None:
+        tasks = self._checks | set(self._following.values())
+        if self._watching is not None:
+            tasks.add(self._watching)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _written(self, livestream_ids: set[str]) -> None:
         if livestream_ids:
             self.playbacks.forget()  # a recording may have been added
             self.webhooks.wake()
+            if self._service.rooms.all():
+                telling = asyncio.get_running_loop().create_task(self.meeting_livestreams.tell_rooms(livestream_ids))
+                self._checks.add(telling)
+                telling.add_done_callback(self._checks.discard)
 
     def _forget(self) -> None:
         self.stream_keys.forget()

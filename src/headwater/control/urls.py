@@ -84,6 +84,13 @@ class Urls:
         secure = plain is None and self._addresses.rtmps is not None
         return f"{'rtmps' if secure else 'rtmp'}://{_join(name, port)}/live/"
 
+    def loopback_ingest(self) -> str:
+        """The same for a publisher in this machine."""
+        name, port = self._addresses.rtmp or self._addresses.rtmps or ("127.0.0.1", 1935)
+        secure = self._addresses.rtmp is None and self._addresses.rtmps is not None
+        host = "127.0.0.1" if name in _WILDCARDS else name
+        return f"{'rtmps' if secure else 'rtmp'}://{_join(host, port)}/live/"
+
 
 def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -843,11 +843,15 @@ class Livestreams:
         session = self._sessions.get(livestream_id)
         return session.viewings(limit) if session is not None else []
 
-    async def stop(self, livestream_id: str, code: str, description: str) -> None:
-        """End a livestream's open session, if there is one, and tell its publisher why; returns when it has ended."""
+    async def stop(self, livestream_id: str, code: str, description: str, *, error: str | None = None) -> None:
+        """End a livestream's open session, if there is one, and tell its publisher why; returns when it has ended.
+
+        Args:
+            error: `CODE: sentence` where the broadcast has failed.
+        """
         session = self._sessions.get(livestream_id)
         if session is not None:
-            session.close(wall_ms(), reason=(code, description))
+            session.close(wall_ms(), error=error, reason=(code, description))
             await self._finished(session.id)
             if code in WITHDRAWN:
                 session.withdraw()

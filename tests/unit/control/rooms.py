@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from headwater.errors import HeadwaterError
 from headwater.events import ParticipantJoined, ParticipantLeft, RoomClosed, RoomEvent, RoomOpened
 from headwater.rooms import Admission, Inside, RoomView
 
@@ -92,3 +93,23 @@ class FakeRooms:
 
     def livestream_changed(self, meeting_id: str, status: str | None) -> None:
         self.livestreams.append((meeting_id, status))
+
+
+@dataclass
+class FakeCompositors:
+    """Makes nothing, and remembers what it was asked for; `refuses` is raised at a start."""
+
+    running: dict[str, tuple[str, str, str, int, int]] = field(default_factory=dict)
+    started: int = 0
+    refuses: HeadwaterError | None = None
+
+    async def start(
+        self, meeting_id: str, livestream_id: str, ingest_url: str, stream_key: str, width: int, height: int
+    ) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.started += 1
+        self.running[livestream_id] = (meeting_id, ingest_url, stream_key, width, height)
+
+    async def stop(self, meeting_id: str, livestream_id: str) -> None:
+        self.running.pop(livestream_id, None)

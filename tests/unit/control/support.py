@@ -75,10 +75,10 @@ class FakeBroadcasts:
     def viewings(self, livestream_id: str, limit: int) -> Sequence[Facts]:
         return [Facts(500, 2, 6000, 54_000, 1000.0, None), Facts()] if livestream_id in self.open else []
 
-    async def stop(self, livestream_id: str, code: str, description: str) -> None:
+    async def stop(self, livestream_id: str, code: str, description: str, *, error: str | None = None) -> None:
         if livestream_id in self.open:
             self.stopped.append((livestream_id, code, description))
-            self.close(livestream_id)
+            self.close(livestream_id, error=error)
 
     def start_recording(self, livestream_id: str, recording_id: str, max_seconds: int | None) -> bool:
         broadcast = self.open.get(livestream_id)

@@ -108,11 +108,22 @@ class CreateLivestream(Struct):
     record: Record = None
 
 
+WIDTHS = (320, 1920)
+HEIGHTS = (180, 1080)
+"""Least and most of a meeting's picture: what every decoder plays, and what one process encodes in real time."""
+
+
+def _pixels(least: int, most: int, default: int) -> Meta:
+    """Said here, checked by the route, which says all of it where it is wrong."""
+    schema = {"minimum": least, "maximum": most, "multipleOf": 2, "default": default}
+    return Meta(description="Pixels, even.", extra_json_schema=schema)
+
+
 class VideoConfig(Struct):
     """Size of a meeting's livestream in pixels."""
 
-    height: Annotated[int, Meta(ge=16, le=1920)] | None = None
-    width: Annotated[int, Meta(ge=16, le=1920)] | None = None
+    height: Annotated[int, _pixels(*HEIGHTS, 720)] | None = None
+    width: Annotated[int, _pixels(*WIDTHS, 1280)] | None = None
 
 
 class StartLivestream(Struct):

@@ -9,6 +9,7 @@ from headwater.control.database import Database
 from headwater.control.downloads import Links
 from headwater.control.files import Files, NoFiles
 from headwater.control.listener import EventWriter
+from headwater.control.meeting_livestreams import MeetingLivestreams
 from headwater.control.participant_tokens import TokenKey
 from headwater.control.urls import Urls
 from headwater.control.webhooks.dispatcher import Dispatcher
@@ -28,6 +29,7 @@ class Service:
         webhooks: Who delivers events; to be woken when some were stored (`changed` does).
         links, link_ms: Download links, and how long they hold.
         rooms: Who runs the open rooms of meetings.
+        meeting_livestreams: Starts and stops the livestreams of meetings.
         token_key, token_ms: What participants' tokens are signed by, and how long they hold.
         changed: To be called after the change of a livestream, so that nobody is admitted by an old answer.
         tokens_changed: To be called after a token was revoked, likewise.
@@ -44,6 +46,7 @@ class Service:
         links: Links,
         link_ms: int,
         webhooks: Dispatcher,
+        meeting_livestreams: MeetingLivestreams,
         token_key: TokenKey,
         token_ms: int,
     ) -> None:
@@ -59,6 +62,7 @@ class Service:
         self.links = links
         self.link_ms = link_ms
         self.rooms: Rooms = NoRooms()
+        self.meeting_livestreams = meeting_livestreams
         self.token_key = token_key
         self.token_ms = token_ms
 

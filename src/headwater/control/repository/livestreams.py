@@ -243,6 +243,13 @@ async def newest_of_meeting(conn: AsyncConnection, app_id: str, meeting_id: str)
     return one(LivestreamRow, (await conn.execute(query)).one_or_none())
 
 
+async def newest_of(conn: AsyncConnection, meeting_id: str) -> LivestreamRow | None:
+    """The newest livestream of a meeting of whatever app."""
+    query = select(*_COLUMNS).where(livestreams.c.meeting_id == meeting_id, _THERE)
+    query = query.order_by(livestreams.c.created_ms.desc(), livestreams.c.id.desc()).limit(1)
+    return one(LivestreamRow, (await conn.execute(query)).one_or_none())
+
+
 def _of_meeting(app_id: str, meeting_id: str) -> Select[Any]:
     match = (livestreams.c.meeting_id == meeting_id, livestreams.c.app_id == app_id, _THERE)
     return select(*_COLUMNS).where(*match).order_by(livestreams.c.created_ms.desc(), livestreams.c.id.desc())

@@ -74,6 +74,12 @@ async def lock(conn: AsyncConnection, app_id: str, meeting_id: str) -> MeetingRo
     return one(MeetingRow, (await conn.execute(query)).one_or_none())
 
 
+async def find_any(conn: AsyncConnection, meeting_id: str) -> MeetingRow | None:
+    """A meeting of whatever app."""
+    query = select(*_COLUMNS).where(meetings.c.id == meeting_id)
+    return one(MeetingRow, (await conn.execute(query)).one_or_none())
+
+
 async def lock_any(conn: AsyncConnection, meeting_id: str) -> MeetingRow | None:
     """A meeting of whatever app, locked: for the rooms' events."""
     query = select(*_COLUMNS).where(meetings.c.id == meeting_id).with_for_update()

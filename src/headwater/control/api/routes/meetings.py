@@ -13,6 +13,8 @@ from headwater.control.api.errors import ApiError, not_found
 from headwater.control.api.meeting_schemas import DEFAULTS, SECRETS, ListMeetings, Meeting, MeetingBody
 from headwater.control.api.operations import APP, Operation
 from headwater.control.api.schemas import (
+    HEIGHTS,
+    WIDTHS,
     Answer,
     Livestream,
     LivestreamWithSessions,
@@ -27,12 +29,10 @@ from headwater.control.api.schemas import (
 )
 from headwater.control.api.times import check_range, iso, parse_time
 from headwater.control.api.validation import check_name, check_text
-from headwater.control.lifecycle import Happening, Status, follow
-from headwater.control.repository import event_log, livestreams, meetings, sessions
+from headwater.control.lifecycle import Status
+from headwater.control.meeting_livestreams import DEFAULT_SIZE, AlreadyActive, NoMeeting, NoneActive
+from headwater.control.repository import livestreams, meetings, sessions
 from headwater.control.repository.meetings import MeetingRow
-from headwater.control.webhooks import outbox
-
-STOPPED = ("STOPPED_BY_API", "The meeting's livestream was stopped.")
 
 
 async def create(call: Call[NoQuery, MeetingBody]) -> Answer[Meeting]:
@@ -114,28 +114,15 @@ def shown(call: AnyCall, row: MeetingRow) -> Meeting:
 
 async def start_livestream(call: Call[NoQuery, StartLivestream]) -> Answer[StartedLivestream]:
     check_name(call.body.name)
-    video = call.body.video_config or VideoConfig()
-    async with call.service.database.write() as conn:
-        # Two who start the same meeting meet at its row; the second finds the first one's livestream.
-        meeting = await _get(conn, call, lock=True)
-        active = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
-        if active is not None:
-            raise ApiError(409, f"The meeting already has an active livestream: {active.id}")
-        await livestreams.end_of_meeting(conn, meeting.id, call.now_ms)
-        row = await livestreams.create(
-            conn,
-            call.app_id,
-            name=call.body.name,
-            now_ms=call.now_ms,
-            meeting_id=meeting.id,
-            width=video.width,
-            height=video.height,
+    size = _size(call.body.video_config or VideoConfig())
+    try:
+        row = await call.service.meeting_livestreams.begin(
+            call.path["meeting_id"], app_id=call.app_id, name=call.body.name, size=size
         )
-        await event_log.append(
-            conn, row.id, at_ms=call.now_ms, kind="created", message=f"Started for meeting {meeting.id}."
-        )
-        await outbox.livestream_status(conn, row, row.status, call.now_ms)
-    call.service.changed()
+    except AlreadyActive as error:
+        raise ApiError(409, str(error)) from error
+    except NoMeeting as error:
+        raise ApiError(404, str(error)) from error
     return Answer(
         StartedLivestream(
             id=row.id,
@@ -147,22 +134,21 @@ async def start_livestream(call: Call[NoQuery, StartLivestream]) -> Answer[Start
     )
 
 
+def _size(video: VideoConfig) -> tuple[int, int]:
+    """Width and height; what is not given is the default."""
+    width = DEFAULT_SIZE[0] if video.width is None else video.width
+    height = DEFAULT_SIZE[1] if video.height is None else video.height
+    for name, side, (least, most) in (("width", width, WIDTHS), ("height", height, HEIGHTS)):
+        if side % 2 or not least <= side <= most:
+            raise ApiError(400, f"video_config.{name}: expected an even number from {least} to {most}, got {side}")
+    return width, height
+
+
 async def stop_livestream(call: Call[NoQuery, None]) -> Answer[Message]:
-    await call.service.settled()
-    async with call.service.database.write() as conn:
-        meeting = await _get(conn, call, lock=True)
-        row = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
-        if row is None:
-            raise _nothing_active(meeting.id)
-        row = await livestreams.lock(conn, call.app_id, row.id) or row
-        status = follow(Status(row.status), Happening.STOPPED)
-        await livestreams.update(conn, row.id, call.now_ms, status=status.value, ended_ms=call.now_ms)
-        await event_log.append(conn, row.id, at_ms=call.now_ms, kind="stopped", message=STOPPED[1])
-        if status != row.status:
-            await outbox.livestream_status(conn, row, status.value, call.now_ms)
-    call.service.changed()
-    await call.service.broadcasts.stop(row.id, *STOPPED)
-    await call.service.settled()
+    try:
+        await call.service.meeting_livestreams.end(call.path["meeting_id"], app_id=call.app_id)
+    except (NoneActive, NoMeeting) as error:
+        raise ApiError(404, str(error)) from error
     return Answer(Message("Stopped live stream successfully"))
 
 
@@ -172,7 +158,7 @@ async def active_livestream(call: Call[NoQuery, None]) -> Answer[Livestream]:
         meeting = await _get(conn, call)
         row = await livestreams.active_of_meeting(conn, call.app_id, meeting.id)
     if row is None:
-        raise _nothing_active(meeting.id)
+        raise ApiError(404, str(NoneActive(meeting.id)))
     return Answer(render.livestream(call, row))
 
 
@@ -187,10 +173,6 @@ async def livestream_of(call: Call[PageQuery, None]) -> PagedAnswer[LivestreamWi
         rows, total = await sessions.list_page(conn, row.id, offset=offset, limit=limit)
         latest = rows[0] if offset == 0 and rows else await sessions.latest_of(conn, row.id)
     return render.livestream_with_sessions(call, row, latest, rows, paging(total, offset, len(rows)))
-
-
-def _nothing_active(meeting_id: str) -> ApiError:
-    return ApiError(404, f"No active livestream found for meeting_id {meeting_id}")
 
 
 async def _get(conn: AsyncConnection, call: AnyCall, *, lock: bool = False) -> MeetingRow:
