@@ -60,7 +60,7 @@ from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.store import KeptRecording, Store
 from headwater.pipeline.whep.endpoint import WhepPlayback
 from headwater.recordings import Recordings
-from headwater.rooms import Admission, AdmissionRefused, Doorkeeper, NoLivestreams
+from headwater.rooms import Admission, AdmissionRefused, Doorkeeper
 from headwater.telemetry.sources import Sources
 from headwater.telemetry.telemetry import Telemetry
 from headwater.uploads import Uploads
@@ -232,8 +232,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             drain.later("uploads", uploads.stop)
             uploads.start()
 
-        meeting_livestreams = NoLivestreams()
-        rooms = OpenRooms(webrtc, meeting_livestreams, plane.hear, settings.rooms)
+        rooms = OpenRooms(webrtc, plane.meeting_livestreams, plane.hear, settings.rooms)
         plane.attach_rooms(rooms)
 
         pages = Starlette(
@@ -246,7 +245,7 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
                 *report_routes(origin, directory),
                 *whip.routes(),
                 *whep.routes(),
-                *room_routes(rooms, webrtc, Door(RoomDoor(plane.doorkeeper)), meeting_livestreams),
+                *room_routes(rooms, webrtc, Door(RoomDoor(plane.doorkeeper)), plane.meeting_livestreams),
                 *routes(directory),
             ]
         )
