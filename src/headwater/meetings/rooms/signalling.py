@@ -48,7 +48,12 @@ RETRY_AFTER_S = 5
 MAX_ID_BYTES = 64
 """Of ids in paths; ours are UUIDs."""
 
-PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PRIVATE = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Access-Control-Allow-Origin": "*",  # what admits is the bearer, which no browser adds by itself
+    "Access-Control-Expose-Headers": "Retry-After",
+}
 
 Handler = Callable[[Request, Admission], Awaitable[Response]]
 
@@ -126,7 +131,9 @@ class _Resources:
         self._livestreams = livestreams
 
     def routes(self) -> list[BaseRoute]:
+        paths = ("/events", "/me", "/livestream", "/participants/{participant_id}")
         return [
+            *(Route("/meet/{meeting_id}" + path, preflight, methods=["OPTIONS"]) for path in paths),
             self._route("/events", "GET", self.events),
             self._route("/me", "GET", self.who),
             self._route("/me", "PATCH", self.switch),
@@ -205,6 +212,17 @@ class _Resources:
         allow(admission.permissions.livestream, admission)
         await self._livestreams.stop(admission.meeting_id)
         return success(None)
+
+
+async def preflight(request: Request) -> Response:
+    """What pages of other origins may ask (Fetch Standard, 3.3); WHIP and WHEP answer for themselves."""
+    headers = {
+        **PRIVATE,
+        "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Max-Age": "86400",
+    }
+    return Response(status_code=204, headers=headers)
 
 
 def allow(allowed: bool, admission: Admission) -> None:

@@ -117,6 +117,15 @@ class TestLobby:
         assert (await site.call("GET", "me"))[1]["data"]["inside"] is True
         assert (await site.call("GET", "http://test/meet/other/me"))[0] == 403
 
+    async def test_pages_of_other_origins_may_ask(self, site: Site) -> None:
+        """As of WHIP and WHEP: somebody's own page takes part too."""
+        for path in ("events", "me", "livestream", "participants/anna"):
+            response = await site.client.options(path, headers={"Origin": "https://example.com"})
+            assert response.status_code == 204
+            assert response.headers["access-control-allow-headers"] == "Authorization, Content-Type"
+        refused = await site.client.delete("me", headers={"Origin": "https://example.com"})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
+
 
 class TestSwitches:
     async def test_own_sound_and_picture(self, site: Site) -> None:
