@@ -48,6 +48,7 @@ BOUNDS: dict[str, Bound] = {
     "compositor.restart_window_s": (1, 3600),
     "compositor.stop_timeout_s": (0.5, 8),
     "compositor.queue_bytes": (256 * 1024, 1 << 30),
+    "webrtc.port_count": (1, 1000),
     "webrtc.max_peers": (1, 100_000),
     "webrtc.max_connecting": (1, 100_000),
     "webrtc.connect_timeout_s": (1, 120),

@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import pylibsrtp
 
@@ -30,11 +30,9 @@ from headwater.webrtc.media import Section
 from headwater.webrtc.peer import GOODBYE, PeerHandler, State
 from headwater.webrtc.settings import WebRtcSettings
 from headwater.webrtc.sources import Sources
+from headwater.webrtc.udp import RemoteAddress, UdpPort
 
 log = logging.getLogger(__name__)
-
-RemoteAddress: TypeAlias = Any
-"""As the socket module has it: host and port, for IPv6 with two more."""
 
 KEYFRAME_INTERVAL_S = 0.5
 """Between key frame requests of one section: an encoder that is asked at every loss sends key frames alone."""
@@ -42,12 +40,9 @@ REPORTS_KEPT = 16
 """Sender reports whose echo may still come: one a second and section is sent, and echoed within some round trips."""
 
 
-class Port(Protocol):
+class Registry(Protocol):
     """What a connection needs of the server that it belongs to."""
 
-    def transmit(self, datagram: bytes, address: RemoteAddress) -> bool: ...
-    def found(self, connection: Connection, address: RemoteAddress) -> None: ...
-    def lost(self, connection: Connection, address: RemoteAddress) -> None: ...
     def renamed(self, connection: Connection) -> None: ...
     def gone(self, connection: Connection) -> None: ...
 
@@ -75,7 +70,8 @@ class Connection:
 
     def __init__(
         self,
-        port: Port,
+        registry: Registry,
+        port: UdpPort[Connection],
         identity: Identity,
         offer: Offer,
         agreed: Sequence[Agreed],
@@ -93,7 +89,8 @@ class Connection:
         self.ice = Session.new(offer.ice_ufrag)
         self.restart: Session | None = None
         self.etag = _etag()
-        self._port = port
+        self._registry = registry
+        self.port = port
         self._identity = identity
         self._offer = offer
         self._handler = handler
@@ -138,7 +135,7 @@ class Connection:
             protected = self._outbound.protect(bytes(packet))
         except (srtp.SrtpError, ValueError):
             return False  # its number is older than what libsrtp remembers, or it is too long
-        return self._port.transmit(protected, self._remote)
+        return self.port.transmit(protected, self._remote)
 
     def resend_rtp(self, section: Section, packet: bytes | bytearray) -> bool:
         codec = section.codec
@@ -161,7 +158,7 @@ class Connection:
             self._reports[report] = time.monotonic()
             if len(self._reports) > REPORTS_KEPT:
                 self._reports.popitem(last=False)
-        return self._port.transmit(protected, self._remote)
+        return self.port.transmit(protected, self._remote)
 
     def request_keyframe(self, section: Section) -> None:
         if self.state == "closed":
@@ -185,7 +182,7 @@ class Connection:
             return None
         self.restart = Session.new(found.ice_ufrag)
         self.etag = _etag()
-        self._port.renamed(self)
+        self._registry.renamed(self)
         self._transport = replace(self._transport, ice_ufrag=self.restart.ufrag, ice_pwd=self.restart.pwd)
         return write_fragment(self._tag.mid, self._tag.kind, self._transport)
 
@@ -203,7 +200,9 @@ class Connection:
             timer.cancel()
         self._asked.clear()
         self._inbound = self._outbound = self._dtls = self._dtls_timer = None
-        self._port.gone(self)
+        for address in self.addresses:
+            self.port.lost(self, address)
+        self._registry.gone(self)
 
     def end(self, reason: str) -> None:
         if self.state == "closed":
@@ -228,7 +227,7 @@ class Connection:
         self.heard_at = self._loop.time()
         if self.restart is not None and self.restart.ufrag == ufrag:
             self.ice, self.restart = self.restart, None
-            self._port.renamed(self)
+            self._registry.renamed(self)
         if address not in self.addresses:
             self._add(address)
         if self._remote is None or (nominates and self._remote != address):
@@ -306,9 +305,9 @@ class Connection:
         while len(self.addresses) >= self._settings.max_addresses:
             oldest = next(each for each in self.addresses if each != self._remote)
             del self.addresses[oldest]
-            self._port.lost(self, oldest)
+            self.port.lost(self, oldest)
         self.addresses[address] = None
-        self._port.found(self, address)
+        self.port.found(self, address)
 
     def _start_dtls(self, address: RemoteAddress) -> None:
         self._dtls = Dtls(self._identity, self._offer.fingerprints, active=True)
@@ -325,7 +324,7 @@ class Connection:
         datagrams = self._dtls.take()
         if address is not None:
             for datagram in datagrams:
-                self._port.transmit(datagram, address)
+                self.port.transmit(datagram, address)
         if datagrams and self._flight_at is None:
             self._flight_at = time.monotonic()
         if self._dtls_timer is not None:

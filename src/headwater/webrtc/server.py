@@ -1,11 +1,11 @@
-"""The UDP port and its peers.
+"""The UDP port, or several, and their peers.
 
     STUN (first byte 0 to 3)      by our user name fragment, then our password: says whose address it is
     DTLS (20 to 63)               by address
     SRTP, SRTCP (128 to 191)      by address                                                 (RFC 7983)
 
 What comes from an address that no peer has checked from is dropped at the cost of one lookup; nothing is kept for it
-and nothing is answered. A server without peers waits in the kernel: it has one socket, no task and no timer.
+and nothing is answered. A server without peers waits in the kernel: it has a socket, no task and no timer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from headwater.errors import LimitReached, ProtocolError
 from headwater.protocols import stun
@@ -23,107 +21,71 @@ from headwater.protocols.sdp.errors import SdpError
 from headwater.protocols.sdp.negotiation import negotiate
 from headwater.protocols.sdp.offer import read_offer
 from headwater.webrtc.addresses import candidates
-from headwater.webrtc.connection import Connection, RemoteAddress
+from headwater.webrtc.connection import Connection
 from headwater.webrtc.dtls import Identity
 from headwater.webrtc.links import check_servers, ice_server_links
 from headwater.webrtc.media import Policy
 from headwater.webrtc.peer import NOT_HEARD, PeerHandler
 from headwater.webrtc.settings import WebRtcSettings
+from headwater.webrtc.udp import Counts, RemoteAddress, UdpPort
 
 log = logging.getLogger(__name__)
 
 SWEEP_S = 0.5
 """How often peers are looked at for silence, while there are any."""
-READS_AT_ONCE = 64
-"""Datagrams that are taken before everything else in the process has its turn: some 1 ms."""
-DATAGRAM_BYTES = 2048
-"""Room for one: more than every one of RTP, DTLS and STUN that we take."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Since the start.
-
-    Attributes:
-        received: Datagrams.
-        dropped_unknown: From an address of no peer, or of no protocol.
-        dropped_stun: STUN that cannot be read, or has no fragment or password of ours.
-        unsent: The system's send buffer was full, or the way there is closed.
-        accepted: Peers.
-        connected: Of those, the ones that got through.
-    """
-
-    received: int = 0
-    dropped_unknown: int = 0
-    dropped_stun: int = 0
-    unsent: int = 0
-    accepted: int = 0
-    connected: int = 0
 
 
 class WebRtcServer:
-    """One UDP port for every publisher and viewer (`headwater.webrtc.peer.Acceptor`).
+    """Every publisher and viewer (`headwater.webrtc.peer.Acceptor`), over one UDP port or a few.
 
     Attributes:
-        address: Of the port, once it is open.
+        address: Of the first port, once it is open.
     """
 
     def __init__(self, settings: WebRtcSettings) -> None:
         self.settings = settings
         self.counts = Counts()
-        self._identity: Identity | None = None
         self.address = ("", 0)
-        self._socket: socket.socket | None = None
-        self._addresses: list[tuple[str, int]] = []
+        self._identity: Identity | None = None
+        self._ports: list[UdpPort[Connection]] = []
+        self._hosts: list[str] = []
         self._peers: dict[str, Connection] = {}
         self._by_ufrag: dict[str, Connection] = {}
-        self._by_address: dict[RemoteAddress, Connection] = {}
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
-        """Open the port.
+        """Open the port, and `port_count - 1` that follow it (any free ones, where it is 0).
 
         Returns:
-            Address and port.
+            Address and port of the first.
 
         Raises:
-            OSError: it cannot be had.
+            OSError: one cannot be had.
             OperatorError: `public_addresses`, `stun_servers` or `turn_servers` cannot be used.
         """
         check_servers(self.settings)
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        family, kind, protocol, _, address = found[0]
-        opened = socket.socket(family, kind, protocol)
         try:
-            opened.setblocking(False)
-            if family == socket.AF_INET6:
-                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.settings.receive_buffer_bytes)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.receive_buffer_bytes)
-            opened.bind(address)
-            bound: tuple[str, int] = opened.getsockname()[:2]
-            self._addresses = [(each, bound[1]) for each in candidates(self.settings.public_addresses, bound[0])]
-            self._identity = Identity()
+            for number in range(self.settings.port_count):
+                opening: UdpPort[Connection] = UdpPort(self._received, self.counts, self.settings.receive_buffer_bytes)
+                await opening.open(host, port + number if port else 0)
+                self._ports.append(opening)
+            self._hosts = candidates(self.settings.public_addresses, self._ports[0].address[0])
         except BaseException:
-            opened.close()
+            self._close()
             raise
-        self._socket, self.address = opened, bound
-        loop.add_reader(opened.fileno(), self._readable)
-        return bound
+        self._identity = Identity()
+        self.address = self._ports[0].address
+        return self.address
 
     async def stop(self) -> None:
         """Say goodbye to every peer, tell their owners, close the port. Idempotent."""
         for peer in list(self._peers.values()):
             peer.end("the server stops")
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+        self._close()
 
     def accept(self, offer: str, policy: Policy, handler: PeerHandler) -> Connection:
         """Answer an offer: `headwater.webrtc.peer.Acceptor.accept`."""
-        if self._socket is None or self._identity is None:
+        if not self._ports or self._identity is None:
             raise LimitReached("server.webrtc", "WebRTC is not served here")
         if len(offer) > self.settings.max_offer_bytes:
             raise SdpError(f"the offer is longer than {self.settings.max_offer_bytes} bytes")
@@ -131,8 +93,9 @@ class WebRtcServer:
         read = read_offer(offer)
         ssrcs = {section.ssrc for section in read.sections} | {section.rtx_ssrc for section in read.sections}
         agreed = negotiate(read, policy, lambda: _new_ssrc(ssrcs))
-        loop = asyncio.get_running_loop()
-        peer = Connection(self, self._identity, read, agreed, handler, self.settings, self._addresses, loop)
+        loop, port = asyncio.get_running_loop(), self._ports[self.counts.accepted % len(self._ports)]
+        addresses = [(host, port.address[1]) for host in self._hosts]
+        peer = Connection(self, port, self._identity, read, agreed, handler, self.settings, addresses, loop)
         self._peers[peer.id] = peer
         self._by_ufrag[peer.ice.ufrag] = peer
         self.counts.accepted += 1
@@ -152,27 +115,7 @@ class WebRtcServer:
         """Values of `Link` headers: `headwater.webrtc.peer.Acceptor.ice_server_links`."""
         return ice_server_links(self.settings)
 
-    # What connections need (connection.Port)
-
-    def transmit(self, datagram: bytes, address: RemoteAddress) -> bool:
-        """Send, or drop what the system does not take now: media that waits is worth nothing."""
-        if self._socket is None:
-            return False
-        try:
-            self._socket.sendto(datagram, address)
-        except OSError:
-            self.counts.unsent += 1
-            return False
-        return True
-
-    def found(self, connection: Connection, address: RemoteAddress) -> None:
-        """A check has come from this address: it is that connection's, whoever had it before."""
-        self._by_address[address] = connection
-
-    def lost(self, connection: Connection, address: RemoteAddress) -> None:
-        """It does not speak from there any more."""
-        if self._by_address.get(address) is connection:
-            del self._by_address[address]
+    # What connections need (connection.Registry)
 
     def renamed(self, connection: Connection) -> None:
         """Its ICE sessions are others now."""
@@ -188,13 +131,16 @@ class WebRtcServer:
         for session in (connection.ice, connection.restart):
             if session is not None:
                 self._by_ufrag.pop(session.ufrag, None)
-        for address in connection.addresses:
-            self.lost(connection, address)
         if not self._peers and self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
 
     # Behind
+
+    def _close(self) -> None:
+        for port in self._ports:
+            port.close()
+        self._ports.clear()
 
     def _check_room(self) -> None:
         if len(self._peers) >= self.settings.max_peers:
@@ -217,30 +163,13 @@ class WebRtcServer:
             elif peer.state == "connected" and now - peer.heard_at >= self.settings.silence_timeout_s:
                 peer.end(f"{NOT_HEARD} for {now - peer.heard_at:.0f} s")
 
-    def _readable(self) -> None:
-        """Take what has come, up to `READS_AT_ONCE`; what is left calls again at once."""
-        port = self._socket
-        if port is None:
-            return
-        for _ in range(READS_AT_ONCE):
-            try:
-                datagram, address = port.recvfrom(DATAGRAM_BYTES)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                log.warning("the WebRTC port: %s", error)
-                return
-            self._received(datagram, address)
-            if self._socket is None:
-                return
-
-    def _received(self, datagram: bytes, address: RemoteAddress) -> None:
+    def _received(self, port: UdpPort[Connection], datagram: bytes, address: RemoteAddress) -> None:
         self.counts.received += 1
         first = datagram[0] if datagram else 255
         if first < 4:
-            self._stun(datagram, address)
+            self._stun(port, datagram, address)
             return
-        peer = self._by_address.get(address)
+        peer = port.by_address.get(address)
         if peer is None:
             self.counts.dropped_unknown += 1
             return
@@ -261,7 +190,7 @@ class WebRtcServer:
         if before == "new" and peer.state == "connected":
             self.counts.connected += 1
 
-    def _stun(self, datagram: bytes, address: RemoteAddress) -> None:
+    def _stun(self, port: UdpPort[Connection], datagram: bytes, address: RemoteAddress) -> None:
         try:
             message = stun.parse(datagram)
         except ProtocolError:
@@ -269,10 +198,15 @@ class WebRtcServer:
             return
         ufrag = (message.username() or "").partition(":")[0]
         peer = self._by_ufrag.get(ufrag)
-        if peer is None or message.type != stun.BINDING_REQUEST or not message.authentic(peer.password(ufrag)):
+        if (
+            peer is None
+            or peer.port is not port
+            or message.type != stun.BINDING_REQUEST
+            or not message.authentic(peer.password(ufrag))
+        ):
             self.counts.dropped_stun += 1
             return
-        self.transmit(_answer(message, peer.password(ufrag), address), address)
+        port.transmit(_answer(message, peer.password(ufrag), address), address)
         if stun.ICE_CONTROLLED in message.attributes or message.not_understood():
             return
         peer.checked(address, ufrag, nominates=stun.USE_CANDIDATE in message.attributes)

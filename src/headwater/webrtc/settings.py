@@ -10,9 +10,11 @@ class WebRtcSettings:
     """How the UDP port is reached, and its limits.
 
     Attributes:
-        public_addresses: IP addresses that browsers are told to send to, at the port that `server.webrtc` listens on:
-            those of the router or load balancer that forwards it. Empty: the addresses of this machine's interfaces, or
-            the one that `server.webrtc` names.
+        port_count: UDP ports, from that of `server.webrtc` on, over which publishers and viewers are spread. One does
+            for all of them; more, where a network limits what goes over one.
+        public_addresses: IP addresses that browsers are told to send to, at the ports that `server.webrtc` listens on:
+            those of the router or load balancer that forwards them. Empty: the addresses of this machine's interfaces,
+            or the one that `server.webrtc` names.
         stun_servers: For browsers that look for their own address, e.g. `stun:stun.example.com:3478`. Rarely needed:
             a server with a public address is found without.
         turn_servers: Relays for browsers whose network lets no UDP out, e.g.
@@ -31,6 +33,7 @@ class WebRtcSettings:
             give less: net.core.rmem_max).
     """
 
+    port_count: int = 1
     public_addresses: tuple[str, ...] = ()
     stun_servers: tuple[str, ...] = ()
     turn_servers: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import struct
 
@@ -224,7 +225,7 @@ class TestChecks:
             for _ in range(5):
                 client.move()
                 await client.check(nominate=False)
-            assert len(peer.addresses) == 3 == len(server._by_address)
+            assert len(peer.addresses) == 3 == len(peer.port.by_address)
             assert peer._remote in peer.addresses
 
 
@@ -328,7 +329,8 @@ class TestEnds:
                     else:
                         peer.close("enough")
             assert (len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())) == before
-            assert not server._peers and not server._by_ufrag and not server._by_address and server._sweeping is None
+            assert not server._peers and not server._by_ufrag and server._sweeping is None
+            assert not any(each.by_address for each in server._ports)
 
 
 class TestLimits:
@@ -377,6 +379,38 @@ class TestSettings:
         answer = server.accept(Client(IDENTITY).offer(), RECEIVE, Owner()).answer
         await server.stop()
         assert " 0.0.0.0 " not in answer and "a=candidate:1 1 udp" in answer
+
+    async def test_several_ports(self) -> None:
+        async with port(WebRtcSettings(port_count=3)) as server, contextlib.AsyncExitStack() as stack:
+            found = [await stack.enter_async_context(joined(server)) for _ in range(6)]
+            assert len({peer.port.address for _, peer, _ in found}) == 3
+            for client, _, owner in found:
+                client.send_rtp(rtp(1))
+                await until(lambda packets=owner.packets: packets)
+
+    async def test_ports_follow_one_another(self) -> None:
+        several = WebRtcServer(WebRtcSettings(port_count=2))
+        for number in range(40_000, 40_100, 2):  # others on this machine may have some
+            with contextlib.suppress(OSError):
+                assert await several.start("127.0.0.1", number) == ("127.0.0.1", number)
+                break
+        assert [each.address[1] for each in several._ports] == [number, number + 1]
+        other = WebRtcServer(WebRtcSettings(port_count=2))
+        with pytest.raises(OSError):
+            await other.start("127.0.0.1", number + 1)
+        assert not other._ports, "what was opened before the one that failed is closed"
+        await several.stop()
+        assert not several._ports
+
+    async def test_ipv6(self) -> None:
+        server = WebRtcServer(WebRtcSettings())
+        try:
+            await server.start("::1", 0)
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        answer = server.accept(Client(IDENTITY).offer(), RECEIVE, Owner()).answer
+        await server.stop()
+        assert f" ::1 {server.address[1]} typ host" in answer and "c=IN IP6 ::1" in answer
 
     async def test_servers_for_browsers(self) -> None:
         settings = WebRtcSettings(
