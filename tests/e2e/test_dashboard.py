@@ -169,6 +169,7 @@ def test_what_goes_on_air_appears_by_itself_and_can_be_stopped(server: Server, b
             figures = page.inner_text(".tiles")
             assert "3.0 s" in figures and "Frames per second" in figures and "Mbit/s" in figures
             page.wait_for_selector(".warnings >> text=Keyframes every 3 s")
+            page.wait_for_selector("[role=img][aria-label*='Key frame interval 3 s']")  # the curves in words
             assert accessible(page) == []
             page.click("text=Stop the broadcast")
             page.click("dialog >> text=Stop >> nth=-1")

@@ -59,6 +59,16 @@ export function chart({ label, series, days = false, range = null, sync = null }
     };
   }
 
+  /** The least and the most of each curve, in words. */
+  function described() {
+    const words = series.map((entry, i) => {
+      const known = data[i + 1].filter((number) => number !== null && number !== undefined);
+      const [least, most] = [Math.min(...known), Math.max(...known)].map((number) => value(entry)(null, number));
+      return known.length ? `${entry.label} ${least === most ? most : `from ${least} to ${most}`}` : null;
+    });
+    return [label, words.filter((text) => text !== null).join("; ")].filter((text) => text).join(". ");
+  }
+
   async function draw() {
     try {
       const uPlot = await load();
@@ -78,6 +88,7 @@ export function chart({ label, series, days = false, range = null, sync = null }
     element: place,
     set(next) {
       data = next;
+      place.setAttribute("aria-label", described());
       if (plot) plot.setData(data);
       else draw();
     },
