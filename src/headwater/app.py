@@ -43,6 +43,7 @@ from headwater.control.urls import API_PATH, Addresses
 from headwater.errors import HeadwaterError, OperatorError
 from headwater.events import Event, Listener
 from headwater.logs import configure_logging
+from headwater.meetings.broadcasts import MeetingBroadcasts
 from headwater.meetings.rooms.rooms import OpenRooms
 from headwater.meetings.rooms.signalling import Door, room_routes
 from headwater.pipeline.ingest import RtmpIngest
@@ -233,7 +234,8 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
             uploads.start()
 
         rooms = OpenRooms(webrtc, plane.meeting_livestreams, plane.hear, settings.rooms)
-        plane.attach_rooms(rooms)
+        broadcasts = MeetingBroadcasts(rooms.tap, plane.meeting_livestreams.failed, settings.compositor)
+        plane.attach_rooms(rooms, broadcasts)
 
         pages = Starlette(
             routes=[
@@ -252,12 +254,13 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         http = HttpServer(origin, pages)
         drain.later("HTTP", lambda: http.stop(2.0))
         drain.later("the dashboards", plane.hang_up)
-        drain.later("the rooms", rooms.stop)
         ingest = RtmpIngest(livestreams, settings.ingest)
         drain.later("ingest", ingest.stop)
         drain.later("the open sessions", livestreams.close)
         levels = Levels(thumbnails.levels, livestreams.open_sessions)
         drain.later("the sound's levels", levels.stop)
+        drain.later("broadcasts of meetings", broadcasts.stop_all)
+        drain.later("the rooms", rooms.stop)
         drain.later("readiness", telemetry.draining)
         telemetry.watch(
             Sources(livestreams, ingest, http, origin, writer, plane, checkpoints, webrtc, rooms, server.data)
