@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -23,6 +24,9 @@ from headwater.pipeline.recorder.sprite import SpriteMaker
 from headwater.pipeline.store import Store, StoredFile
 
 log = logging.getLogger("headwater")
+
+FETCH_RESERVE_BYTES = 1 << 30
+"""What is left on the disk when a recording is fetched from the store for a clip: livestreams need it more."""
 
 INTERRUPTED = "ERR_INTERRUPTED: the server stopped before anything was recorded"
 
@@ -129,18 +133,21 @@ class Recordings:
                 copy,
                 seconds=((clip.clip_start, clip.clip_end),),
                 reason="API_CALL",
-                written=None if is_here else partial(self._fetch, path, copy),
+                fetch=None if is_here else partial(self._fetch, path, copy, source.file_size or 0),
             )
         )
         if not is_here:
             await self._maker.dispose(copy)
 
-    async def _fetch(self, path: Path, copy: Path) -> None:
+    async def _fetch(self, path: Path, copy: Path, size: int) -> None:
         """Have a recording back from the store, for a clip."""
         if self._store is None:
             raise OperatorError(f"{path.name} is gone")
         await asyncio.to_thread(copy.parent.mkdir, parents=True, exist_ok=True)
         await asyncio.to_thread(delete, copy)
+        free = (await asyncio.to_thread(shutil.disk_usage, copy.parent)).free
+        if free - size < FETCH_RESERVE_BYTES:
+            raise OperatorError(f"{size} bytes have to be fetched from the store, and the disk has no room for them")
         await self._store.fetch(self._key(index_path(path)), index_path(copy))
         await self._store.fetch(self._key(path), copy)
 

@@ -137,6 +137,8 @@ class Retention:
 
     async def _remove(self, rows: list[RecordingRow], now_ms: int, why: str) -> None:
         async with self._database.write() as conn:
+            kept = await recordings.lock_removable(conn, [row.id for row in rows])
+            rows = [row for row in rows if row.id in kept]
             await recordings.remove(conn, [row.id for row in rows], now_ms)
         self._changed()
         for row in rows:

@@ -24,8 +24,15 @@ from headwater.pipeline.recorder.cut_worker import CutOrder, CutOutcome
 
 log = logging.getLogger("headwater.maker")
 
-ORDERS_LIMIT = 200
-"""Orders that wait; an hour of 3 Mbit/s takes some 10 s."""
+CLIPS_LIMIT = 100
+"""Clips that wait; an hour of 3 Mbit/s takes some 10 s."""
+
+ORDERS_LIMIT = 10_000
+"""Orders that wait. What is left of sessions is made of nothing else: clips never take its place."""
+
+AGAIN = 30
+AGAIN_S = 60.0
+"""How often, and how soon, a part is tried again where the disk has no room or fails: its source is kept meanwhile."""
 
 MAX_CUT_BYTES = 64 << 30
 """Of one part: a day of 6 Mbit/s."""
@@ -43,6 +50,7 @@ class Order:
         wall_ms, seconds: Spans, by wall time or by seconds since the beginning.
         reason: Why it was stopped, where nobody has said.
         written: Waits until the source holds what is wanted.
+        fetch: Brings the source here, when it is this order's turn.
     """
 
     livestream_id: str
@@ -53,6 +61,11 @@ class Order:
     seconds: tuple[tuple[float, float], ...] | None = None
     reason: str = ""
     written: Callable[[], Awaitable[None]] | None = None
+    fetch: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def is_clip(self) -> bool:
+        return self.seconds is not None
 
 
 class Maker:
@@ -65,6 +78,7 @@ class Maker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._using: Counter[Path] = Counter()
         self._disposable: set[Path] = set()
+        self._clips = 0
 
     def target(self, recording_id: str) -> Path:
         """Where a part is kept."""
@@ -76,8 +90,11 @@ class Maker:
         Raises:
             LimitReached: too many wait.
         """
+        if order.is_clip and self._clips >= CLIPS_LIMIT:
+            raise LimitReached("CLIPS_LIMIT", f"{CLIPS_LIMIT} clips wait to be made; try again later")
         if len(self._tasks) >= ORDERS_LIMIT:
             raise LimitReached("ORDERS_LIMIT", f"{ORDERS_LIMIT} parts of recordings wait to be made; try again later")
+        self._clips += order.is_clip
         self._using[order.source] += 1
         task = asyncio.get_running_loop().create_task(self._make(order), name=f"make {order.recording_id}")
         self._tasks.add(task)
@@ -102,16 +119,35 @@ class Maker:
         try:
             if order.written is not None:
                 await order.written()
-            async with self._turn:
-                outcome = await self._run(order)
+            outcome = await self._made(order)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             log.exception("part %s was not made", order.recording_id, extra=_about(order))
             outcome = CutOutcome(error=f"ERR_RECORDING_FAILED: {error or type(error).__name__}")
-        self._using[order.source] -= 1
-        await self._release(order.source)
+        self._clips -= order.is_clip
+        if order.fetch is None:
+            await self._done_with(order.source)
         self._say(order, outcome)
+
+    async def _made(self, order: Order) -> CutOutcome:
+        """Try, and again later where that may help."""
+        for left in reversed(range(AGAIN)):
+            async with self._turn:
+                outcome = await (self._run(order) if order.fetch is None else self._fetched(order, order.fetch))
+            if not outcome.again or order.is_clip or not left:
+                break
+            log.warning("part %s cannot be made now: %s", order.recording_id, outcome.error, extra=_about(order))
+            await asyncio.sleep(AGAIN_S)
+        return outcome
+
+    async def _fetched(self, order: Order, fetch: Callable[[], Awaitable[None]]) -> CutOutcome:
+        """What was fetched goes before the next is: each takes as much room as a recording."""
+        try:
+            await fetch()
+            return await self._run(order)
+        finally:
+            await self._done_with(order.source)
 
     async def _run(self, order: Order) -> CutOutcome:
         target = self.target(order.recording_id)
@@ -137,6 +173,10 @@ class Maker:
         if process.returncode != 0:
             raise OperatorError(f"the process that cuts recordings ended with {process.returncode}")
         return msgspec.json.decode(out, type=CutOutcome)
+
+    async def _done_with(self, source: Path) -> None:
+        self._using[source] -= 1
+        await self._release(source)
 
     async def _release(self, source: Path) -> None:
         if self._using[source] <= 0:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from headwater.control import PublishRefusedOf
+from headwater.control.tables import livestream_sessions
 from headwater.events import PublishRejected, SessionHealth
 from headwater.health import HealthSample
 from tests.unit.control.support import Api, now_ms
+from tests.unit.control.test_http import refused
 
 
 async def test_a_livestream_lives(any_api: Api) -> None:
@@ -238,6 +240,30 @@ class TestList:
         own = (await any_api.call("GET", "/livestreams?exclude_meetings=true"))["data"]["livestreams"]
         assert {entry["name"] for entry in both} == {"own", "of-meeting"}
         assert [entry["name"] for entry in own] == ["own"]
+
+
+async def test_of_a_long_session_the_last_day_is_answered_and_a_week_at_most(api: Api) -> None:
+    created = await api.create()
+    broadcast = await api.broadcasts.publish(created["stream_key"])
+    day, last = 86_400_000, now_ms() // 1000 * 1000
+    for days_ago in (10, 3, 0):
+        sample = HealthSample(last - days_ago * day, 3_000_000, 1, 30.0, 2000, 0, 0, 5, 1.5)
+        api.plane.listen(SessionHealth(created["id"], broadcast.session_id, (sample,)))
+    await api.plane.settle()
+    path = f"/livestreams/sessions/{broadcast.session_id}/health"
+
+    async def found(query: str) -> int:
+        return len((await api.call("GET", path + query))["data"]["samples"])
+
+    assert await found("") == 1
+    assert await found(f"?start_time={(last - 4 * day) // 1000}") == 2
+    assert await found("?start_time=0") == 3, "the session has only just begun"
+    async with api.plane._database.write() as conn:
+        began = last - 20 * day
+        await conn.execute(livestream_sessions.update().values(started_ms=began))
+    refused(await api.http.get(api.app + path + "?start_time=0"), 400)
+    assert await found(f"?start_time=0&end_time={(last - 14 * day) // 1000}") == 0
+    assert await found(f"?end_time={(last - 10 * day) // 1000 + 1}") == 1
 
 
 async def test_health_is_answered_stored_and_live_in_one(any_api: Api) -> None:

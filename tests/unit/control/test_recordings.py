@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from headwater.control.downloads import download_key
 from headwater.control.history import Recovered
 from headwater.control.repository import recordings
 from headwater.control.repository.sessions import SessionRow
-from headwater.events import RecordingChanged, RecordingFailed, RecordingReady
+from headwater.events import LiveSnapshot, RecordingChanged, RecordingFailed, RecordingReady
 from tests.unit.control.support import Api, Broadcast, now_ms
 from tests.unit.control.test_http import refused
 
@@ -310,6 +311,22 @@ class TestSwitches:
         finally:
             await api.http.aclose()
             await plane.close()
+
+    async def test_another_session_has_begun_meanwhile(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was asked of one session is not recorded of the next, under the id of the first."""
+        broadcast = await publish(api)
+        live, asked = api.broadcasts.live, []
+
+        def later(livestream_id: str) -> LiveSnapshot | None:
+            asked.append(livestream_id)
+            snapshot = live(livestream_id)
+            return snapshot if len(asked) == 1 or snapshot is None else replace(snapshot, session_id="another")
+
+        monkeypatch.setattr(api.broadcasts, "live", later)
+        body = {"livestream_id": broadcast.livestream_id}
+        refused(await api.http.post(api.app + "/recordings", json=body), 409)
+        assert api.broadcasts.recordings == {}
+        assert (await api.call("GET", "/recordings"))["data"] == []
 
     async def test_a_meeting_that_is_recorded_on_start(self, any_api: Api) -> None:
         await any_api.http.patch(f"{any_api.account}/apps/{any_api.credentials.app_id}", json={"record": False})

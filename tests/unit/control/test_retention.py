@@ -73,6 +73,18 @@ class TestRetention:
         disk = Disk()
         assert await retention(any_api, disk, keep_bytes=1, keep_days=1).sweep(now_ms() + 3 * DAY_MS) == 0
 
+    async def test_not_what_a_clip_was_asked_of_a_moment_ago(self, any_api: Api) -> None:
+        """It was looked for before the clip was asked for."""
+        recording, other = await recorded(any_api), await recorded(any_api, "other")
+        await any_api.plane.settle()
+        disk = Disk()
+        sweeping = retention(any_api, disk, keep_days=1)
+        found = await sweeping._oldest(now_ms() + 3 * DAY_MS)
+        await any_api.call("POST", f"/recordings/{recording}/clips", json={"start": 0, "end": 1})
+        await sweeping._remove(found, now_ms(), "it is old")
+        assert disk.removed == [f"recordings/{other}.mp4"]
+        assert recording in await there(any_api)
+
     async def test_more_than_one_batch(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("headwater.control.retention.BATCH", 1)
         ended, _ = await three_and_one_running(api)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -42,4 +43,9 @@ async def samples_of(conn: AsyncConnection, session_id: str, from_ms: int, to_ms
     if begin is not None:
         query = query.where(_c.first_ms >= begin)
     rows = (await conn.execute(query)).scalars().all()
+    return await asyncio.to_thread(_samples, rows, from_ms, to_ms)
+
+
+def _samples(rows: Sequence[bytes], from_ms: int, to_ms: int) -> list[HealthSample]:
+    """Of a week, it takes a quarter of a second: in a thread."""
     return [sample for row in rows for sample in _decoder.decode(row) if from_ms <= sample.at_ms < to_ms]

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.control.repository.rows import columns_of, contains, many, one, page
@@ -243,12 +243,23 @@ async def oldest(conn: AsyncConnection, node: str, *, before_ms: int | None, lim
     """
     query = select(*_COLUMNS).where(_c.node == node, _c.status == RecordingStatus.UPLOADED.value)
     query = query.where(_c.path.is_not(None), _c.removed_ms.is_(None))
-    clips = recordings.alias("clips")
-    made_of_it = exists().where(clips.c.clip_of == _c.id, clips.c.status == RecordingStatus.UPLOADING.value)
-    query = query.where(~made_of_it)
+    query = query.where(~_clip_under_way())
     if before_ms is not None:
         query = query.where(_c.stopped_ms < before_ms)
     return many(RecordingRow, (await conn.execute(query.order_by(_c.stopped_ms, _c.id).limit(limit))).all())
+
+
+async def lock_removable(conn: AsyncConnection, recording_ids: Sequence[str]) -> set[str]:
+    """Lock some finished recordings; returns those that are there and of which no clip is being made."""
+    await conn.execute(select(_c.id).where(_c.id.in_(recording_ids)).order_by(_c.id).with_for_update())
+    # A statement of its own: it sees what those did who had the locks before.
+    query = select(_c.id).where(_c.id.in_(recording_ids), _c.removed_ms.is_(None), ~_clip_under_way())
+    return set((await conn.execute(query)).scalars())
+
+
+def _clip_under_way() -> ColumnElement[bool]:
+    clips = recordings.alias("clips")
+    return exists().where(clips.c.clip_of == _c.id, clips.c.status == RecordingStatus.UPLOADING.value)
 
 
 async def remove(conn: AsyncConnection, recording_ids: Sequence[str], now_ms: int) -> None:

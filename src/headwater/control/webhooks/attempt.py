@@ -10,11 +10,13 @@ import asyncio
 import ssl
 from typing import Final
 
+import httpcore
 import httpx
 
 from headwater import __version__
 from headwater.control.repository.event_log import plain_text
 from headwater.control.webhooks.backoff import Outcome
+from headwater.control.webhooks.bounded import BoundedBackend
 from headwater.outbound import Forbidden, NotResolved, Outbound
 
 ANSWER_LIMIT: Final = 1024
@@ -45,12 +47,16 @@ class Caller:
         if self._http is None:
             # SSL_CERT_FILE counts, proxies of the environment do not: they would connect to where we did not look.
             # No connection is kept: the pool knows an address and not the host that its certificate was checked for.
+            tls = self._tls or httpx.create_ssl_context()
+            transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+            transport._pool = httpcore.AsyncConnectionPool(
+                ssl_context=tls, max_connections=None, max_keepalive_connections=0, network_backend=BoundedBackend()
+            )
             self._http = httpx.AsyncClient(
-                verify=self._tls or httpx.create_ssl_context(),
+                transport=transport,
                 trust_env=False,
                 follow_redirects=False,
                 timeout=httpx.Timeout(self._timeout_s, connect=self._timeout_s / 2),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             )
         return self._http
 
@@ -138,7 +144,7 @@ def _words(error: Exception, timeout_s: float) -> str:
         return f"no answer within {timeout_s:g} s"
     if isinstance(error, httpx.ConnectError):
         return _short(f"no connection: {reason}")
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
         return _short(f"no HTTP answer: {reason}")
     return _short(reason)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, OperatorError
 from headwater.pipeline.recorder.cut import NothingThere, Span, cut, seconds_at
 from headwater.pipeline.recorder.recording import Recording
 from headwater.pipeline.recorder.survey import survey
@@ -38,12 +38,13 @@ class CutOrder(msgspec.Struct, frozen=True):
 
 
 class CutOutcome(msgspec.Struct, frozen=True):
-    """What came of it; `error` is `CODE: sentence`, or empty."""
+    """What came of it; `error` is `CODE: sentence`, or empty; `again`: it may be otherwise later."""
 
     size: int = 0
     seconds: float = 0.0
     end_ms: int = 0
     error: str = ""
+    again: bool = False
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def do(order: CutOrder) -> CutOutcome:
     except NothingThere as error:
         return CutOutcome(error=f"ERR_NOTHING_RECORDED: {error}")
     except HeadwaterError as error:
-        return CutOutcome(error=f"ERR_RECORDING_FAILED: {error}")
+        return CutOutcome(error=f"ERR_RECORDING_FAILED: {error}", again=isinstance(error, OperatorError))
     return CutOutcome(target.stat().st_size, made.seconds, made.end_ms)
 
 

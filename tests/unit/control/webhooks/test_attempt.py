@@ -15,6 +15,7 @@ import pytest
 from headwater.control.database import open_database
 from headwater.control.webhooks import signing
 from headwater.control.webhooks.attempt import ANSWER_LIMIT, Caller
+from headwater.control.webhooks.bounded import READ_LIMIT
 from headwater.control.webhooks.signing import Key
 from headwater.outbound import Outbound
 from tests.e2e.conftest import certificate  # noqa: F401 - the fixture
@@ -161,6 +162,24 @@ async def test_of_an_endless_answer_the_beginning_is_read() -> None:
         outcome = await calling.post(f"http://hooks.example:{server.port}/", b"{}", {})
         await calling.close()
     assert (outcome.status_code, outcome.answer) == (200, "x" * ANSWER_LIMIT)
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"X: " + b"y" * 1000 + b"\r\n"])
+async def test_of_what_never_becomes_an_answer_only_so_much_is_read(piece: bytes) -> None:
+    """Interim answers, or a head, without end: given up long before the time is over."""
+
+    async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"103" not in piece:
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(piece * 100)
+            await writer.drain()
+
+    async with serving(endless) as server:
+        calling = caller(timeout_s=60.0)
+        outcome = await calling.post(f"http://hooks.example:{server.port}/", b"{}", {})
+        await calling.close()
+    assert outcome.away and f"more than {READ_LIMIT} bytes" in str(outcome.error)
 
 
 async def test_a_body_that_does_not_come_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

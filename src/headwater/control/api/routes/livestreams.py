@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from headwater.analytics.days import DAY_MS
 from headwater.control.api import render
 from headwater.control.api.call import AnyCall, Call, paging, window
 from headwater.control.api.errors import ApiError, not_found
@@ -40,6 +42,12 @@ from headwater.control.repository.livestreams import LivestreamRow
 from headwater.control.repository.sessions import SessionRow
 from headwater.control.webhooks import outbox
 from headwater.health import HealthSample
+
+HEALTH_DEFAULT_MS = DAY_MS
+"""Of samples, where nobody says since when: those of the last day."""
+
+HEALTH_LIMIT_MS = 7 * DAY_MS
+"""Of one answer: 600,000 samples, thinned to some thousands; half a second of CPU in a thread."""
 
 STOPPED = ("STOPPED_BY_API", "The broadcast was stopped through the API.")
 DISABLED = ("ERR_LIVESTREAM_DISABLED", "The livestream was disabled.")
@@ -134,8 +142,21 @@ async def session_health(call: Call[TimeRange, None]) -> Answer[SessionHealth]:
         session = await sessions.get(conn, call.app_id, call.path["session_id"])
         if session is None:
             raise not_found("The livestream session")
-        stored = await health.samples_of(conn, session.id, from_ms or 0, FARTHEST_MS if to_ms is None else to_ms)
-    return Answer(render.session_health(session, _with_newest(call, session, stored, from_ms or 0, to_ms)))
+        from_ms = _health_from(call, session, from_ms, to_ms)
+        stored = await health.samples_of(conn, session.id, from_ms, FARTHEST_MS if to_ms is None else to_ms)
+    samples = _with_newest(call, session, stored, from_ms, to_ms)
+    return Answer(await asyncio.to_thread(render.session_health, session, samples))
+
+
+def _health_from(call: AnyCall, session: SessionRow, from_ms: int | None, to_ms: int | None) -> int:
+    """Where a session's samples are to begin: a day before their end, if nobody says."""
+    last_ms = call.now_ms if session.stopped_ms is None else session.stopped_ms
+    end_ms = last_ms if to_ms is None else min(to_ms, last_ms)
+    if from_ms is None:
+        return max(0, end_ms - HEALTH_DEFAULT_MS)
+    if end_ms - max(from_ms, session.started_ms) > HEALTH_LIMIT_MS:
+        raise ApiError(400, f"start_time: a session's health is had for {HEALTH_LIMIT_MS // DAY_MS} days at once")
+    return from_ms
 
 
 def _with_newest(

@@ -156,8 +156,12 @@ async def start(call: Call[NoQuery, StartRecording]) -> Answer[Recording]:
 
 async def _begin(call: Call[NoQuery, StartRecording], livestream: LivestreamRow, row: RecordingRow) -> None:
     begun, words = False, "The session has ended meanwhile, or the server keeps nothing on disk"
+    broadcasts = call.service.broadcasts
+    session = broadcasts.live(livestream.id)
     try:
-        begun = call.service.broadcasts.start_recording(livestream.id, row.id, call.body.max_seconds or None)
+        # Not of another session, which may have begun since the row was written: it has the one's id.
+        begun = session is not None and session.session_id == row.session_id
+        begun = begun and broadcasts.start_recording(livestream.id, row.id, call.body.max_seconds or None)
     except LimitReached as error:
         words = str(error)
     if not begun:
