@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import Server, running_server
@@ -14,6 +15,12 @@ REAL_TIME = ("tests/e2e/", "tests/interop/")
 
 os.environ.setdefault("HEADWATER_WEBRTC", "127.0.0.1:0")
 """Servers that tests start by their command take a free port: several run at one time."""
+
+hypothesis.settings.register_profile(
+    "headwater", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("headwater")
+"""How long an example takes says how busy the machine is, not what the code does."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from headwater.protocols import stun
 from headwater.protocols.sdp.description import parse
@@ -175,13 +176,16 @@ def rtp(
 
 @contextlib.asynccontextmanager
 async def port(settings: WebRtcSettings | None = None) -> AsyncIterator[WebRtcServer]:
-    """A server of the test alone."""
+    """A server of the test alone; nothing may be raised into the loop."""
+    raised: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
     server = WebRtcServer(settings or WebRtcSettings())
     await server.start()
     try:
         yield server
     finally:
         await server.stop()
+    assert not raised
 
 
 @contextlib.asynccontextmanager
