@@ -318,7 +318,7 @@ class LivestreamSession:
             self._media_arrives(now_ms)
         elif 0 < elapsed_ms <= self._hub.settings.ingest_gap_ms:
             self._ingest_ms += elapsed_ms
-        if unit.composition_offset or self._offset_ticks:
+        if (unit.composition_offset or self._offset_ticks) and not self.reorders:
             self._look_at_order(unit)
         outputs = self._packager.push(unit, now_ms)
         if outputs:
