@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import numpy as np
 
 from headwater.client.models import Meeting
 from tests.e2e.support import api
 from tests.interop.aiortc_client import Client, Colour, shown
-from tests.support import Server
+from tests.support import Server, require
 
 
 class Page:
@@ -39,7 +41,7 @@ class Page:
 
     async def until(self, condition: Any) -> dict[str, Any]:
         """The first state from now on for which the condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (self.told and self.told[-1][0] == "state" and condition(self.told[-1][1])):
                 self._changed.clear()
                 await self._changed.wait()
@@ -110,3 +112,53 @@ async def test_a_token_lets_into_its_own_meeting_alone(server: Server) -> None:
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_NOT_ALLOWED")
             anonymous = await http.get(f"{server.http}/meet/{mine.id}/events", headers={"Authorization": ""})
             assert anonymous.status_code == 401
+
+
+async def test_a_host_broadcasts_what_the_room_shows(server: Server) -> None:
+    """Sent by WHIP, forwarded by the room, composed, packaged, and watched: two tiles beside each other."""
+    with api(server) as client:
+        meeting = client.create_meeting(title="On air")
+        url = f"{server.http}/meet/{meeting.id}"
+        people = {
+            name: client.add_participant(meeting.id, custom_participant_id=name, name=name, preset_name="host")
+            for name in ("Anna", "Bert")
+        }
+        colours = {"Anna": (200, 60, 60), "Bert": (60, 60, 200)}
+        clients = {name: Client(url, each.token) for name, each in people.items()}
+        try:
+            async with page(url, people["Anna"].token) as (told, _):
+                for name, each in clients.items():
+                    await each.publish(Colour(*colours[name]), "H264" if name == "Anna" else "VP8")
+                await told.until(lambda state: [bool(one["sources"]) for one in state["participants"]] == [True, True])
+                started = await clients["Anna"].call("POST", "livestream")
+                assert started.status_code == 201, started.text
+                await told.until(lambda state: state["livestream"] == "LIVE")
+                active = client.get_meeting_active_livestreams(meeting.id)
+                assert active.id == started.json()["data"]["id"]
+                assert (await clients["Bert"].call("POST", "livestream")).status_code == 409
+
+                async with asyncio.timeout(20):
+                    while not shows(await asyncio.to_thread(frame, active.playback_url), list(colours.values())):
+                        await asyncio.sleep(0.3)
+
+                assert (await clients["Bert"].call("DELETE", "livestream")).status_code == 200
+                await told.until(lambda state: state["livestream"] is None)
+                assert (await clients["Bert"].call("DELETE", "livestream")).status_code == 404
+        finally:
+            for each in clients.values():
+                await each.close()
+
+
+def shows(picture: np.ndarray, colours: list[tuple[int, int, int]]) -> bool:
+    """Whether two tiles beside each other have these colours."""
+    height, width, _ = picture.shape
+    seen = [picture[height // 2, width * share // 4].astype(int) for share in (1, 3)]
+    return bool(np.all(np.abs(np.array(seen) - colours) < 40))
+
+
+def frame(playback_url: str) -> np.ndarray:
+    """The newest picture that a viewer gets, RGB."""
+    command = [require("ffmpeg"), "-v", "error", "-i", playback_url, "-frames:v", "1"]
+    raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, timeout=20)
+    assert len(raw.stdout) == 1280 * 720 * 3, raw.stderr.decode()
+    return np.frombuffer(raw.stdout, np.uint8).reshape(720, 1280, 3)
