@@ -35,7 +35,7 @@ export function room(call, say, toast) {
   };
   const buttons = Object.fromEntries(Object.keys(actions).map((name) => [name, h("button", { type: "button", class: "round", id: name })]));
   for (const [name, button] of Object.entries(buttons)) button.addEventListener("click", actions[name]);
-  const bar = h("div", { class: "bar", role: "group", "aria-label": "Controls" }, Object.values(buttons));
+  const bar = h("section", { class: "bar", "aria-label": "Controls" }, Object.values(buttons));
   const element = h("div", { class: "call" }, h("header", { class: "top" }, title, badge, watch, count), banner, stage, bar);
 
   function set(name, picture, words, { key = "", pressed = null, hidden = false, on = true, text = "" } = {}) {
@@ -62,7 +62,7 @@ export function room(call, say, toast) {
     set("people", "people", "Participants");
     set("settings", "settings", "Devices");
     const live = ["INVOKED", "LIVE"].includes(call.state.livestream);
-    set("live", "live", live ? "Stop the livestream" : "Start the livestream", { pressed: live, hidden: !allowed.livestream, text: live ? "Stop" : "Go live" });
+    set("live", "live", live ? "Stop the livestream" : "Go live: start the livestream", { pressed: live, hidden: !allowed.livestream, text: live ? "Stop" : "Go live" });
     set("leave", "leave", "Leave", { text: "Leave" });
   }
 
@@ -277,9 +277,12 @@ function people(call, toast) {
   opened.addEventListener("close", () => call.removeEventListener("change", show));
 }
 
+/** What a dialog says of a refusal is a sentence. */
+const attempted = (request) => request.catch((error) => Promise.reject(new Error(failed(error))));
+
 function livestream(call, toast) {
   if (["INVOKED", "LIVE"].includes(call.state.livestream)) {
-    ask({ title: "Stop the livestream?", body: h("p", {}, "Viewers see it end. The meeting goes on."), yes: "Stop it", danger: true, act: () => call.stopLivestream() });
+    ask({ title: "Stop the livestream?", body: h("p", {}, "Viewers see it end. The meeting goes on."), yes: "Stop it", danger: true, act: () => attempted(call.stopLivestream()) });
     return;
   }
   ask({
@@ -287,7 +290,7 @@ function livestream(call, toast) {
     body: h("p", {}, "Everything that is seen and heard here goes to its viewers."),
     yes: "Go live",
     act: async () => {
-      await call.startLivestream();
+      await attempted(call.startLivestream());
       toast("The livestream is starting");
     },
   });
