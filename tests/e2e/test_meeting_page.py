@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, Route, sync_playwright
 
-from tests.browser import until
+from tests.browser import accessible, until
 from tests.e2e.support import api
+from tests.interop.lossy import LossyRelay
 from tests.interop.rooms import browser, fake_devices
 from tests.support import Server, require, running_server
 
@@ -110,12 +110,13 @@ def new_meeting(server: Server) -> str:
 
 @contextmanager
 def someone(
-    browser: Browser, server: Server, meeting: str, name: str, preset: str, **options: Any
+    browser: Browser, server: Server, meeting: str, name: str, preset: str, *, script: str = "", **options: Any
 ) -> Iterator[Someone]:
     """A participant's page, opened by their link; what it complains about fails the test."""
     with api(server) as client:
         made = client.add_participant(meeting, custom_participant_id=name, preset_name=preset, name=name)
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+    context.add_init_script(script)
     page = context.new_page()
     found = Someone(made.id, page)
     page.on("console", lambda message: found.complaints.append(message.text) if message.type == "error" else None)
@@ -128,15 +129,163 @@ def someone(
     assert [text for text in found.complaints if not EXPECTED.search(text)] == []
 
 
-def test_two_join_from_the_lobby_and_see_and_hear_each_other(
-    server: Server, browsers: tuple[Browser, Browser], tmp_path: Path
-) -> None:
+def test_two_meet(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    """From the lobby to goodbye; one of them on a phone."""
     meeting = new_meeting(server)
     with (
         someone(browsers[0], server, meeting, "Anna Archer", "host") as anna,
-        someone(browsers[1], server, meeting, "Bert", "participant") as bert,
+        someone(browsers[1], server, meeting, "Bert", "participant", viewport=PHONE) as bert,
     ):
+        the_lobby(anna, server, meeting)
         anna.join()
         bert.join()
         anna.meets(bert, *BLUE)
         bert.meets(anna, *RED)
+        fits(bert.page)
+        assert [accessible(each.page) for each in (anna, bert)] == [[], []]
+        anna.waits_for(".tile.speaking")
+        until(anna.page, "said.textContent.includes('Bert has joined')")
+        sound_and_picture_off_and_on(anna, bert)
+        anna.page.reload()
+        bert.waits_for(bert.tile(anna), gone=True)
+        anna.join()
+        bert.meets(anna, *RED)
+        anna.page.click("#leave")
+        assert anna.page.inner_text("h1") == "You have left the meeting"
+        bert.waits_for(bert.tile(anna), gone=True)
+        until(bert.page, "said.textContent.includes('Anna Archer has left')")
+
+
+def the_lobby(anna: Someone, server: Server, meeting: str) -> None:
+    anna.waits_for("#join")
+    assert anna.page.url == f"{server.http}/meet/{meeting}", "the token has left the address"
+    assert "Weekly sync" in anna.page.inner_text("h1") and "Anna Archer" in anna.page.inner_text("header")
+    until(anna.page, "document.querySelector('video').videoWidth > 0")
+    until(anna.page, "parseFloat(document.querySelector('.level').style.getPropertyValue('--level')) > 0.3")
+    assert accessible(anna.page) == []
+    for key, button in (("v", "#lobby-camera"), ("m", "#lobby-microphone")):
+        anna.page.keyboard.press(key)
+        anna.waits_for(f"{button}[aria-pressed=false]")
+        anna.page.keyboard.press(key)
+        anna.waits_for(f"{button}[aria-pressed=true]")
+
+
+def fits(page: Page) -> None:
+    """Nothing is cut off or wider than the window, and every button is as large as a thumb."""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    script = "(s) => [...document.querySelectorAll(s)].map((e) => e.getBoundingClientRect()).filter((r) => r.width)"
+    tiles = page.evaluate(f"({script})('.tile').map((r) => [r.left, r.top, r.right, r.bottom])")
+    width, height = page.evaluate("[innerWidth, innerHeight]")
+    assert len(tiles) == 2
+    assert all(left >= 0 and top >= 0 and right <= width and bottom <= height for left, top, right, bottom in tiles)
+    assert min(page.evaluate(f"({script})('.bar button').map((r) => Math.min(r.width, r.height))")) >= 44
+
+
+def sound_and_picture_off_and_on(anna: Someone, bert: Someone) -> None:
+    tile = bert.tile(anna)
+    anna.page.keyboard.press("m")
+    bert.waits_for(f"{tile} .silent")
+    until(bert.page, f"played('{anna.id}').db < -90", within_s=5)
+    anna.page.keyboard.press("m")
+    bert.waits_for(f"{tile} .silent", gone=True)
+    anna.page.evaluate("window.before = document.querySelector('.tile.mine video').srcObject.getTracks()[0]")
+    anna.page.click("#camera")
+    bert.waits_for(f"{tile}.dark .face")
+    assert bert.page.inner_text(f"{tile} .face") == "AA"
+    assert anna.page.evaluate("before.readyState") == "ended", "a camera that is off is free for others"
+    anna.page.keyboard.press("v")
+    bert.waits_for(f"{tile}:not(.dark)")
+    bert.meets(anna, *RED)
+
+
+def test_a_screen_is_shared_and_hosts_are_hosts(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    meeting = new_meeting(server)
+    with (
+        someone(browsers[0], server, meeting, "Anna", "host") as anna,
+        someone(browsers[1], server, meeting, "Bert", "participant") as bert,
+    ):
+        anna.join()
+        bert.join()
+        bert.page.keyboard.press("s")
+        screen = ".big " + anna.tile(bert, "screen")
+        anna.waits_for(screen)
+        until(anna.page, f"played('{bert.id}', 'screen')?.frames > 5", within_s=10)
+        assert anna.page.evaluate("document.querySelectorAll('.tiles .tile').length") == 2
+        assert anna.page.inner_text(f"{screen} .name") == "Bert’s screen"
+        assert accessible(anna.page) == []
+        bert.page.keyboard.press("s")
+        anna.waits_for(screen, gone=True)
+
+        anna.page.click("#people")
+        assert accessible(anna.page) == []
+        anna.page.click("[aria-label='Mute Bert']")
+        bert.waits_for("#mic.off")
+        bert.waits_for("text=A host has muted you.")
+        anna.page.keyboard.press("Escape")
+        bert.page.keyboard.press("m")
+        anna.waits_for(f"{anna.tile(bert)} .silent", gone=True)
+
+        with api(server) as client:
+            client.kick_participants(meeting, participant_ids=[bert.id])
+        bert.waits_for("text=You were removed from the meeting")
+        assert accessible(bert.page) == []
+        anna.waits_for(anna.tile(bert), gone=True)
+
+
+def test_a_network_that_goes_away_and_comes_back(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    """Back by an ICE restart: the server has not given up yet."""
+    meeting = new_meeting(server)
+    host, port = server.ready["webrtc"].split(":")
+    with (
+        LossyRelay((host, int(port)), 0) as relay,
+        someone(browsers[0], server, meeting, "Anna", "host") as anna,
+        someone(browsers[1], server, meeting, "Bert", "participant") as bert,
+    ):
+        restarts: list[int] = []
+
+        def answered(response: Response) -> None:
+            if response.request.method == "PATCH" and "/whip/" in response.url:
+                restarts.append(response.status)
+
+        anna.page.on("response", answered)
+
+        def through_the_relay(route: Route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, body=answer.text().replace(f" {port} ", f" {relay.port} "))
+
+        anna.page.route("**/whip?source=camera", through_the_relay)
+        anna.join()
+        bert.join()
+        bert.meets(anna, *RED)
+        relay.cut = True
+        anna.waits_for(".banner", within_s=15)
+        assert "Trying again" in anna.page.inner_text(".banner")
+        anna.page.wait_for_timeout(1000)  # the restart is answered, or was a moment ago
+        relay.cut = False
+        anna.waits_for(".banner", gone=True, within_s=15)
+        assert restarts == [200]
+        bert.meets(anna, *RED)
+
+
+def test_what_goes_wrong_is_said(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    """No good link; no camera and no microphone, which is no reason to stay away; a meeting that is closed."""
+    page = browsers[0].new_page()
+    meeting = new_meeting(server)
+    for query, words in (("", "This link is not complete"), ("?token=wrong", "This link is not valid")):
+        page.goto(f"{server.http}/meet/{meeting}{query}")
+        page.wait_for_selector(f"text={words}")
+    assert accessible(page) == []
+    page.close()
+    denied = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+    with someone(browsers[0], server, meeting, "Anna", "host", script=denied) as anna:
+        anna.waits_for("text=The browser may not use the camera.")
+        anna.waits_for("text=The browser may not use the microphone.")
+        assert accessible(anna.page) == []
+        anna.page.click("#join")
+        anna.waits_for(".tile.mine.dark .silent")
+        anna.page.keyboard.press("v")
+        anna.waits_for(".toast >> text=The browser may not use the camera.")
+        with api(server) as client:
+            client.update_meeting(meeting, status="INACTIVE")
+        anna.page.reload()
+        anna.waits_for("text=This meeting is closed")

@@ -17,6 +17,7 @@ class LossyRelay:
     Attributes:
         port: Where to send to.
         lost, passed: Media packets so far.
+        cut: While it is set nothing passes, whatever it is.
     """
 
     def __init__(self, server: tuple[str, int], share: float, seed: int = 1) -> None:
@@ -27,6 +28,7 @@ class LossyRelay:
         self._near.bind(("127.0.0.1", 0))
         self.port: int = self._near.getsockname()[1]
         self.lost = self.passed = 0
+        self.cut = False
         self._far: dict[Any, socket.socket] = {}
         self._stopped = False
         self._selector = selectors.DefaultSelector()
@@ -65,6 +67,8 @@ class LossyRelay:
         return found
 
     def _loses(self, datagram: bytes) -> bool:
+        if self.cut:
+            return True
         if not 128 <= datagram[0] <= 191:
             return False
         if self._random.random() < self._share:

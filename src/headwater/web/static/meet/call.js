@@ -102,7 +102,7 @@ export class Call extends EventTarget {
     });
   }
 
-  /** Come in, with the tracks of the lobby: {audio, video}, each a track or null. */
+  /** Come in, with what the lobby has (lobby.js). */
   join(tracks) {
     this.#lobby = tracks;
     this.on = { audio: tracks.audio !== null, video: tracks.video !== null };
@@ -146,6 +146,7 @@ export class Call extends EventTarget {
     const tracks = this.#lobby;
     this.#lobby = null;
     for (const kind of KINDS) {
+      if (tracks.coming[kind]) this.switch(kind, true);
       if (tracks[kind] === null) continue;
       if (this.allowed[kind]) this.#use("camera", kind, tracks[kind]);
       else {

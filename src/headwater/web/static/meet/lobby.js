@@ -10,7 +10,8 @@ const THINGS = { audio: "microphone", video: "camera" };
 
 /**
  * @param {object} me who comes in, as the server says: {title, name, permissions, participants}
- * @param {(tracks: {audio: MediaStreamTrack|null, video: MediaStreamTrack|null}) => void} join
+ * @param {(tracks: object) => void} join gets {audio, video}, each a track or null, and {coming: {audio, video}}: what was being
+ *   switched on still
  */
 export function lobby(me, join) {
   const tracks = { audio: null, video: null };
@@ -30,7 +31,7 @@ export function lobby(me, join) {
   const buttons = { audio: toggle("audio"), video: toggle("video") };
   const go = h("button", { type: "button", class: "primary", id: "join" }, "Join");
   go.addEventListener("click", () => {
-    const mine = { ...tracks };
+    const mine = { ...tracks, coming: { ...busy } };
     tracks.audio = tracks.video = null; // they go on in the meeting
     leave();
     join(mine);
