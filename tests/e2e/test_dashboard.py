@@ -131,6 +131,7 @@ def test_an_empty_app_teaches_and_a_livestream_is_made_by_the_keyboard(server: S
         page.click("dialog >> text=Show")
         assert made.stream_key in page.inner_text("dialog")
         page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
         page.wait_for_selector("h1 >> text=by-keyboard")
         assert made.stream_key not in page.content()
 
@@ -387,6 +388,10 @@ def test_disable_enable_new_key_delete(server: Server, browser: Browser) -> None
         key = client.get_livestream_session_for_livestream_id(made.id).livestream.stream_key
         page.click("[aria-label='Show: Stream key']")
         assert key != made.stream_key and key in page.inner_text("main")
+        newest = client.reset_key(made.id).stream_key  # elsewhere: the page takes it up
+        page.wait_for_selector("[aria-label='Show: Stream key'][aria-pressed=false]")
+        page.click("[aria-label='Show: Stream key']")
+        assert newest in page.inner_text("main")
         page.click("text=Delete")
         page.click("dialog >> button.danger")
         page.wait_for_selector("h1 >> text=Livestreams")

@@ -17,7 +17,7 @@ const CURVES_S = 600; // of the broadcast that is on air; the session's page has
 export function livestream(id) {
   const parts = { head: h("div", {}), player: h("div", { class: "panel screen" }), now: h("section", { class: "panel", "aria-label": "Now" }), encoder: h("section", { class: "panel" }), sessions: h("section", { class: "panel" }), log: h("section", { class: "panel" }) };
   const element = h("div", { class: "stack" }, h("p", { class: "dim" }, "Loading …"));
-  const state = { livestream: null, sessions: [], sessionsTotal: 0, log: [], logTotal: 0, sessionPages: 1, logPages: 1, shown: false, busy: false, again: false, player: null };
+  const state = { livestream: null, sessions: [], sessionsTotal: 0, log: [], logTotal: 0, sessionPages: 1, logPages: 1, shown: false, busy: false, again: false, changes: 0, key: null, player: null };
   const now = { session: null, curves: null, tiles: null, warnings: null }; // what the panel of now shows
   const recorded = recordingPanel(id);
   const fared = experience({ path: `/livestreams/${id}/experience`, viewings: `/livestreams/${id}/experience/viewings`, ranges: true, moving: () => live.sessions.has(id) });
@@ -26,10 +26,14 @@ export function livestream(id) {
   async function load() {
     if (state.busy) return void (state.again = true);
     state.busy = true;
+    const { changes } = state;
     try {
       const [answer, log] = await Promise.all([get(`/livestreams/${id}?per_page=${SESSIONS * state.sessionPages}`), get(`/livestreams/${id}/events?per_page=${ENTRIES * state.logPages}`)]);
-      Object.assign(state, { livestream: answer.data.livestream, sessions: answer.data.sessions, sessionsTotal: answer.paging.total_count, log: log.data, logTotal: log.paging.total_count });
-      draw();
+      if (changes !== state.changes) state.again = true; // it was read before the change
+      else {
+        Object.assign(state, { livestream: answer.data.livestream, sessions: answer.data.sessions, sessionsTotal: answer.paging.total_count, log: log.data, logTotal: log.paging.total_count });
+        draw();
+      }
     } catch (error) {
       if (!(state.shown && lost(error))) refused(error);
     }
@@ -47,8 +51,9 @@ export function livestream(id) {
     if (!state.shown) {
       fill(element, parts.head, h("div", { class: "columns" }, h("div", { class: "stack" }, parts.player, parts.now), h("div", { class: "stack" }, parts.encoder, share())), fared.element, parts.sessions, recorded.element, parts.log);
       state.shown = true;
-      drawEncoder();
+      state.key = null;
     }
+    if (state.livestream.stream_key !== state.key) drawEncoder(); // it may have been reset elsewhere
     document.title = `${nameOf(state.livestream)} – Headwater`;
     drawHead();
     drawPlayer();
@@ -115,6 +120,7 @@ export function livestream(id) {
   }
 
   function drawEncoder() {
+    state.key = state.livestream.stream_key;
     fill(parts.encoder, h("h2", {}, "Encoder"), encoderSettings(state.livestream), isAdmin() ? button("Reset the key …", () => resetKey(), { "data-key": "reset" }) : null);
   }
 
@@ -179,7 +185,9 @@ export function livestream(id) {
       yes: "Reset the key",
       danger: true,
       async act() {
-        Object.assign(state.livestream, (await post(`/livestreams/${id}/reset-key`)).data);
+        const { data } = await post(`/livestreams/${id}/reset-key`);
+        state.changes++;
+        Object.assign(state.livestream, data); // what it is by now, not what it was before the answer came
         drawEncoder();
         toast("There is a new stream key");
       },
