@@ -1,4 +1,4 @@
-"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `webhooks`, `hls-check`, `doctor`."""
+"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `meetings` ...."""
 
 from __future__ import annotations
 

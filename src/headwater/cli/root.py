@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from headwater import __version__
-from headwater.cli import livestreams, recordings, webhooks
+from headwater.cli import livestreams, meetings, recordings, webhooks
 from headwater.cli.demo import demo
 from headwater.cli.doctor import doctor
 from headwater.cli.hls_check import hls_check
@@ -59,6 +59,7 @@ app.command("serve")(serve)
 app.command("demo")(demo)
 app.command("publish")(publish)
 app.add_typer(livestreams.app, name="livestreams")
+app.add_typer(meetings.app, name="meetings")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(webhooks.app, name="webhooks")
 app.command("hls-check")(hls_check)

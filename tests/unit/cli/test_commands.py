@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support import running_server
@@ -28,7 +29,7 @@ def run(
     )
 
 
-COMMANDS = ("serve", "demo", "publish", "livestreams", "recordings", "webhooks", "hls-check", "doctor")
+COMMANDS = ("serve", "demo", "publish", "livestreams", "meetings", "recordings", "webhooks", "hls-check", "doctor")
 
 
 def test_help_names_every_command() -> None:
@@ -209,3 +210,29 @@ def test_a_publish_to_a_port_of_http_says_so_and_does_not_try_again(tmp_path: Pa
     assert "that is HTTP: is it the port of the HTTP server?" in result.stderr
     assert backwards.returncode == 1
     assert "RTMP version 71, only 3 is spoken here (that is HTTP" in said
+
+
+def test_meetings_and_links_to_join_by(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+
+        def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return run("meetings", "--credentials", str(server.data), *arguments)
+
+        made = json.loads(ask("create", "Weekly", "--keep-alive", "90", "--json").stdout)
+        assert (made["title"], made["session_keep_alive_time_in_secs"]) == ("Weekly", 90)
+        assert made["id"] in ask("list").stdout
+        assert "nobody is there" in ask("show", "Weekly").stdout
+        link = ask("join-link", "Weekly", "--name", "Ada", "--preset", "host").stdout.strip()
+        address, _, token = link.partition("?token=")
+        assert address == f"{server.http}/meet/{made['id']}"
+        me = httpx.get(f"{address}/me", headers={"Authorization": f"Bearer {token}"})
+        assert me.status_code == 200 and '"Ada"' in me.text
+        (listed,) = json.loads(ask("participants", "Weekly", "--json").stdout)
+        assert (listed["name"], listed["preset_name"]) == ("Ada", "host")
+        assert ask("remove", made["id"], listed["id"]).returncode == 0
+        assert httpx.get(f"{address}/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+        assert "INACTIVE" in ask("close", "Weekly").stdout
+        refused = ask("start", "Weekly", "--size", "100x100")
+        assert refused.returncode == 4 and "video_config.width" in refused.stderr
+        unknown = ask("join-link", "Monthly")
+        assert unknown.returncode == 4 and "no meeting has the title or id 'Monthly'" in unknown.stderr
