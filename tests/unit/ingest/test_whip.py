@@ -135,6 +135,25 @@ class TestMedia:
                 assert not publication.units
         assert len(publication.of(2)) == 10
 
+    async def test_sound_alone_and_picture_alone(self, stage: Stage) -> None:
+        for only in (SOUND, PICTURE):
+            stage.webrtc.sections = (only,)
+            peer, publication = await stage.publishing()
+            camera = Camera()
+            stage.send(peer, camera.opus(0) if only is SOUND else camera.frame(0, key=True))
+            assert [track.is_video for track in publication.tracks] == [only is PICTURE] and len(publication.units) == 1
+
+    async def test_another_source_in_the_same_section_goes_on(self, stage: Stage) -> None:
+        """As after `replaceTrack` in some clients: other numbers, other times."""
+        peer, publication = await stage.publishing()
+        stage.play(peer, Camera(), range(3), keys=[0])
+        stage.clock.now = 1005.0
+        other = Camera()
+        other.picture.ssrc, other.picture.sequence = 257, 7  # whose last byte is the picture's too
+        stage.send(peer, [packet for number in range(3) for packet in other.frame(number, key=number == 0)])
+        assert numbers(publication) == [0, 1, 2, 0, 1, 2]
+        assert publication.of(1)[3].dts == 1_005_000
+
     async def test_after_a_loss_nothing_goes_on_before_a_key_frame(self, stage: Stage) -> None:
         peer, publication = await stage.publishing()
         camera = Camera()

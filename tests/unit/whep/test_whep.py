@@ -21,7 +21,7 @@ from headwater.pipeline.tap import Tap
 from headwater.pipeline.whep import playout as playout_module
 from headwater.pipeline.whep.endpoint import WhepPlayback
 from headwater.pipeline.whep.playout import JUMP_MS, Playout, why_not
-from headwater.pipeline.whep.viewer import BURST_PACKETS, PICTURE_LOSS_S, Viewer
+from headwater.pipeline.whep.viewer import AGAIN_PER_S, BURST_PACKETS, PICTURE_LOSS_S, Viewer
 from headwater.protocols.rtp import packet as rtp
 from headwater.protocols.rtp import rtcp
 from headwater.protocols.rtp.h264 import Depacketizer, build_avcc
@@ -283,6 +283,17 @@ class TestFeedback:
         first = rtp.sequence_of(peer.rtp[0])
         peer.handler.rtcp(peer, rtcp.build(Nack(99, PICTURE.ssrc or 0, (first,))))
         assert len(peer.rtp) > 1024 and not peer.resent
+
+    async def test_who_asks_for_everything_again_and_again_gets_so_much_in_a_second(self, stage: Stage) -> None:
+        peer = stage.watching()
+        stage.push(*(frame(number, key=number == 0) for number in range(10)))
+        sequences = tuple(rtp.sequence_of(packet) for packet in peer.rtp)
+        for _ in range(AGAIN_PER_S // len(sequences) + 5):
+            peer.handler.rtcp(peer, rtcp.build(Nack(99, 11, sequences)))
+        assert len(peer.resent) == AGAIN_PER_S
+        stage.clock.now += 1
+        peer.handler.rtcp(peer, rtcp.build(Nack(99, 11, sequences)))
+        assert len(peer.resent) == AGAIN_PER_S + len(sequences)
 
     @pytest.mark.parametrize("ask", [Pli(99, 11), Fir(99, ((11, 1),))])
     async def test_a_viewer_that_lost_the_picture_gets_it_anew_but_not_at_will(

@@ -38,6 +38,9 @@ BURST_STEP = 90
 PICTURE_LOSS_S = 1.0
 """How often a viewer that lost the picture gets it anew at most."""
 
+AGAIN_PER_S = 1000
+"""Packets sent again to one viewer in a second at most: twice what 5 Mbit/s has. Who loses more is not helped by it."""
+
 _log = logging.getLogger("headwater.whep")
 
 
@@ -107,6 +110,7 @@ class Viewer:
         self._burst: deque[tuple[bytes, int]] = deque()
         self._bursting: asyncio.TimerHandle | None = None
         self._renewed_s = float("-inf")
+        self._again_s, self._again_left = float("-inf"), 0
         self.joined = False
         self.ended = False
 
@@ -240,9 +244,13 @@ class Viewer:
             self._bursting = asyncio.get_running_loop().call_later(BURST_S, self._send_burst)
 
     def _send_again(self, peer: Peer, nack: Nack) -> None:
+        now_s = self._clock()
+        if now_s - self._again_s >= 1:
+            self._again_s, self._again_left = now_s, AGAIN_PER_S
         for lane in (self._picture, self._sound):
             if lane is not None and lane.ssrc == nack.media_ssrc:
-                for sequence in nack.sequences:
+                for sequence in nack.sequences[: self._again_left]:
+                    self._again_left -= 1
                     packet = lane.again(sequence)
                     if packet is not None:
                         peer.resend_rtp(lane.section, packet)

@@ -43,9 +43,9 @@ _HEADER = struct.Struct(">BBHII")
 _EXTENSION = struct.Struct(">HH")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Packet:
-    """One RTP packet, taken apart.
+    """One RTP packet, taken apart. Not frozen: one is made per packet that comes, on the hot path.
 
     Attributes:
         marker: Mostly the last packet of an access unit.
