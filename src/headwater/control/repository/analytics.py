@@ -49,6 +49,7 @@ IDS_OF_A_QUESTION = 500
 """Values of one IN: databases take some thousands of parameters."""
 
 _SUMS = [field.name for field in fields(Sums)]
+_SESSION_SUMS = _SUMS[:4]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ async def by_day(
         days[row[0]].add(_sums(row[1:]))
     for low, high in cut(from_ms, to_ms).rests:
         days[day_of(low)].add(await _rest(conn, app_id, low, high))
+        days[day_of(low)].add(await takes.rest(conn, app_id, low, high))
     for session in running:
         for day, sums in split(session.spell, from_ms, to_ms):
             days[day].add(sums)
@@ -139,11 +141,10 @@ async def by_day(
 
 
 async def totals(conn: AsyncConnection, app_id: str, from_ms: int, to_ms: int, running: Sequence[Running]) -> Totals:
-    """Sum up a range; of recordings, those that are counted."""
-    sums = Sums()
-    columns = [func.coalesce(func.sum(analytics_days.c[name]), 0) for name in _SUMS]
+    """Sum up a range; of the sessions alone, since nobody asks for recordings without days."""
+    columns = [func.coalesce(func.sum(analytics_days.c[name]), 0) for name in _SESSION_SUMS]
     query = _whole_days(app_id, from_ms, to_ms).with_only_columns(*columns)
-    sums.add(_sums((await conn.execute(query)).one()))
+    sums = _sums((await conn.execute(query)).one())
     for low, high in cut(from_ms, to_ms).rests:
         sums.add(await _rest(conn, app_id, low, high))
     live: set[str] = set()
@@ -177,13 +178,12 @@ async def _rest(conn: AsyncConnection, app_id: str, low: int, high: int) -> Sums
     sessions, ms, ingest, viewer = (await conn.execute(query.where(*begun, inside))).one()
     # Each session's seconds are stored as whole milliseconds, so the sum's nearest millisecond is the exact sum.
     sums = Sums(int(sessions), int(ms), milliseconds(ingest), milliseconds(viewer))
-    sums.add(await takes.rest(conn, app_id, low, high))
     columns = (_c.started_ms, _c.known_ms, _c.ingest_seconds, _c.viewer_seconds)
     out = select(*columns).where(*begun, or_(_c.started_ms < low, _c.known_ms > high))
-    for query in (out, _overnight(app_id, low).with_only_columns(*columns, maintain_column_froms=True)):
-        for row in await conn.execute(query):
-            for _, part in split(spell_of(*row), low, high):
-                sums.add(part)
+    overnight = _overnight(app_id, low).with_only_columns(*columns, maintain_column_froms=True)
+    for row in await conn.execute(out.union_all(overnight)):
+        for _, part in split(spell_of(*row), low, high):
+            sums.add(part)
     return sums
 
 

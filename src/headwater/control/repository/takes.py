@@ -81,10 +81,9 @@ async def rest(conn: AsyncConnection, app_id: str, low: int, high: int) -> Sums:
     # Each recording's seconds are stored as whole milliseconds, so the sum's nearest millisecond is the exact sum.
     sums = Sums(recordings=int(number), recorded_ms=milliseconds(seconds))
     out = select(*_FACTS).where(_begun(app_id, low, high), or_(_c.started_ms < low, _c.stopped_ms > high))
-    for query in (out, _overnight(app_id, low)):
-        for row in await conn.execute(query):
-            for _, part in split_take(take_of(*row), low, high):
-                sums.add(part)
+    for row in await conn.execute(out.union_all(_overnight(app_id, low))):
+        for _, part in split_take(take_of(*row), low, high):
+            sums.add(part)
     return sums
 
 
