@@ -5,6 +5,7 @@ Beside `/client/v4` it answers POST `/drive/...`, so that a script in another la
     /drive/publish/STREAM_KEY              an encoder comes; answers {"session_id": ...}
     /drive/progress/LIVESTREAM_ID/INGEST/VIEWER    totals so far, in seconds
     /drive/close/LIVESTREAM_ID             the encoder goes
+    /drive/join/MEETING_ID/TOKEN           a participant comes into a meeting
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ async def _serve(
     assert credentials is not None
     root = f"http://{host}:{port}"
     started.append(Service(plane, broadcasts, rooms, credentials, root, asyncio.get_running_loop()))
-    app = Starlette(routes=[*_drive(broadcasts), Mount("/client/v4", plane.api)])
+    app = Starlette(routes=[*_drive(plane, broadcasts, rooms), Mount("/client/v4", plane.api)])
     running = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     server.append(running)
     ready.set()
@@ -134,7 +135,7 @@ async def _serve(
         await plane.close()
 
 
-def _drive(broadcasts: FakeBroadcasts) -> list[Route]:
+def _drive(plane: ControlPlane, broadcasts: FakeBroadcasts, rooms: FakeRooms) -> list[Route]:
     async def publish(request: Request) -> JSONResponse:
         broadcast = await broadcasts.publish(request.path_params["key"])
         return JSONResponse({"session_id": broadcast.session_id})
@@ -148,10 +149,16 @@ def _drive(broadcasts: FakeBroadcasts) -> list[Route]:
         broadcasts.close(request.path_params["id"])
         return JSONResponse({})
 
+    async def join(request: Request) -> JSONResponse:
+        path = request.path_params
+        rooms.join(await plane.doorkeeper.admit(path["token"], path["id"]))
+        return JSONResponse({})
+
     return [
         Route("/drive/publish/{key}", publish, methods=["POST"]),
         Route("/drive/progress/{id}/{ingest:float}/{viewer:float}", progress, methods=["POST"]),
         Route("/drive/close/{id}", close, methods=["POST"]),
+        Route("/drive/join/{id}/{token}", join, methods=["POST"]),
     ]
 
 

@@ -14,13 +14,13 @@ SOURCE = Path(__file__).parent / "typescript"
 
 
 def test_every_operation(service: Service, tools: Path, tmp_path: Path) -> None:
-    """The script's own assertions hold; it runs where the SDK is installed, outside of the source tree."""
+    """The scripts' own assertions hold; they run where the SDK is installed, outside of the source tree."""
     folder = tools / "typescript-sdk"
     _install(folder)
-    script = shutil.copy(SOURCE / "livestreams.test.mjs", folder)
+    scripts = [shutil.copy(script, folder) for script in sorted(SOURCE.glob("*.test.mjs"))]
     access = write_access(service, tmp_path / "access.json")
     run = subprocess.run(
-        [require("node"), "--test", script],
+        [require("node"), "--test", *scripts],
         env={**os.environ, "ACCESS": str(access)},
         cwd=folder,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `meetings` ...."""
+"""The command line: `headwater serve`, `demo`, `publish`, `livestreams`, `meetings` and others; see `root`."""
 
 from __future__ import annotations
 
