@@ -182,7 +182,7 @@ def joins() -> list[float]:
     with RoomServer() as server, sync_playwright() as playwright:
         running = browser(playwright, *switches)
         try:
-            with someone(running, server) as page:
+            with someone(running, server.meeting) as page:
                 page.evaluate("publish('anna', 'camera')")
                 page.wait_for_timeout(1500)
                 found = []

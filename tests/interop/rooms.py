@@ -16,9 +16,6 @@ from typing import Any, TypeVar
 import uvicorn
 from playwright.sync_api import Browser, Page, Playwright
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from headwater.events import RoomEvent
 from headwater.meetings.rooms.rooms import OpenRooms
@@ -212,15 +209,9 @@ class RoomServer:
         self.loop.close()
 
     async def _serve(self) -> None:
-        async def page(request: Request) -> Response:
-            return HTMLResponse(PAGE)
-
         self.udp = await self.webrtc.start("127.0.0.1", 0)
         control = Control()
-        routes = [
-            Route("/meet/{meeting_id}/page", page),
-            *room_routes(self.rooms, self.webrtc, Door(control), control),
-        ]
+        routes = room_routes(self.rooms, self.webrtc, Door(control), control)
         config = uvicorn.Config(Starlette(routes=routes), "127.0.0.1", 0, log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -262,12 +253,19 @@ def browser(playwright: Playwright, *switches: str) -> Browser:
     return playwright.chromium.launch(executable_path=require("chromium"), args=[*FLAGS, *switches], headless=True)
 
 
-@contextmanager
-def someone(browser: Browser, server: RoomServer) -> Iterator[Page]:
-    """A page in the meeting; what it complains about is printed."""
+def opened(browser: Browser, meeting: str) -> Page:
+    """The bare page at a meeting's URL, on whatever server; what it complains about is printed."""
     page = browser.new_page()
     page.on("pageerror", lambda error: print("page:", error))
-    page.goto(f"{server.meeting}/page")
+    page.route(f"{meeting}/page", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    page.goto(f"{meeting}/page")
+    return page
+
+
+@contextmanager
+def someone(browser: Browser, meeting: str) -> Iterator[Page]:
+    """`opened`, closed at the end of the block."""
+    page = opened(browser, meeting)
     try:
         yield page
     finally:

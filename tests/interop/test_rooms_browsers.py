@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from headwater.events import ParticipantLeft
 from tests.browser import until
 from tests.interop.lossy import LossyRelay
-from tests.interop.rooms import RoomServer, browser, fake_devices, look, someone
+from tests.interop.rooms import RoomServer, browser, fake_devices, look, opened, someone
 
 RED, BLUE = ("red", (255, 0, 0), 440), ("blue", (0, 0, 255), 1000)
 
@@ -69,7 +69,7 @@ def statistics(page: Page, name: str, kind: str) -> dict[str, Any]:
 
 
 def test_two_browsers_see_and_hear_each_other(browsers: tuple[Browser, Browser], server: RoomServer) -> None:
-    with someone(browsers[0], server) as anna, someone(browsers[1], server) as bert:
+    with someone(browsers[0], server.meeting) as anna, someone(browsers[1], server.meeting) as bert:
         for page, name in ((anna, "anna"), (bert, "bert")):
             page.evaluate("name => listen(name)", name)
             page.evaluate("name => publish(name, 'camera')", name)
@@ -124,7 +124,8 @@ def test_four_see_and_hear_each_other(browsers: tuple[Browser, Browser], server:
         "dora": ("#00a000", (0, 160, 0), 1000),
     }
     with ExitStack() as stack:
-        pages = {name: stack.enter_context(someone(browsers[number % 2], server)) for number, name in enumerate(people)}
+        turns = zip(people, [*browsers, *browsers], strict=True)
+        pages = {name: stack.enter_context(someone(running, server.meeting)) for name, running in turns}
         for name, page in pages.items():
             colour, _, tone = people[name]
             page.evaluate("name => listen(name)", name)
@@ -151,8 +152,8 @@ def test_lost_packets_come_again(playwright: Playwright, browsers: tuple[Browser
         with (
             LossyRelay(server.udp, 0.05) as there,
             LossyRelay(server.udp, 0.05, seed=2) as back,
-            someone(moving, server) as anna,
-            someone(browsers[1], server) as bert,
+            someone(moving, server.meeting) as anna,
+            someone(browsers[1], server.meeting) as bert,
         ):
             bert.evaluate("listen('bert')")
             anna.evaluate("port => publish('anna', 'camera', {port, width: 640, frameRate: 30})", there.port)
@@ -179,9 +180,8 @@ def test_who_vanishes_is_gone_within_ten_seconds(
 ) -> None:
     """Its processes are stopped: no packet and no goodbye comes any more, and its connections stay open."""
     doomed = browser(playwright, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    page = doomed.new_page()
-    page.goto(f"{server.meeting}/page")
-    with someone(browsers[1], server) as bert:
+    page = opened(doomed, server.meeting)
+    with someone(browsers[1], server.meeting) as bert:
         bert.evaluate("listen('bert')")
         page.evaluate("listen('anna')")
         page.evaluate("publish('anna', 'camera')")
