@@ -61,7 +61,7 @@ class TestWhip:
     def test_ffmpegs_muxer_publishes_and_hls_plays(self, server: Server, certificate: tuple[Path, Path]) -> None:
         """H.264 and Opus, every frame, in step; its goodbye (DELETE) ends the session as an encoder's does."""
         made = create(server)
-        options = [server.http + "/webRTC/publish", made.stream_key, "5", *map(str, certificate)]
+        options = [server.http + "/webRTC/publish", made.stream_key, "4", *map(str, certificate)]
         with running([sys.executable, "-m", "tests.e2e.whip_ffmpeg", *options]) as process:
             played(made.playback_url)
             text = httpx.get(made.playback_url).text
@@ -72,9 +72,9 @@ class TestWhip:
         until(lambda: not live(made.playback_url), "the session has ended", within_s=5)
         (recording,) = (server.data / "recordings").glob("*.mp4")
         assert decode_complaints(recording) == ""
-        assert len(packet_times(recording, "v")) >= 5 * 30 - 2
+        assert len(packet_times(recording, "v")) >= 4 * 30 - 2
         offsets = offsets_ms(recording)
-        assert len(offsets) >= 3 and all(abs(offset) < 40 for offset in offsets), offsets
+        assert len(offsets) >= 2 and all(abs(offset) < 40 for offset in offsets), offsets
 
     def test_refusals_are_in_words(self, server: Server) -> None:
         """No key, a wrong key, a body that is no offer, a livestream that is disabled."""
@@ -140,7 +140,7 @@ class TestWhip:
 
 class TestWhep:
     def test_rtmp_goes_in_and_a_browser_watches(self, server: Server) -> None:
-        """Picture and sound (AAC, made Opus), half a second old at most; the viewer counts, and is let go."""
+        """Picture and sound (AAC, made Opus), a second old at most; the viewer counts, and is let go."""
         made = create(server)
         url = made.playback_url.replace("manifest/video.m3u8", "webRTC/play")
         views = made.playback_url.replace("manifest/video.m3u8", "views")
@@ -154,7 +154,7 @@ class TestWhep:
                 until(lambda: heard_and_seen(viewer.page), "picture and sound", within_s=15)
                 latencies = [viewer.latency_ms() for _ in range(10) if not viewer.page.wait_for_timeout(100)]
                 known = sorted(latency for latency in latencies if latency is not None)
-                assert known and known[len(known) // 2] < 500, latencies
+                assert known and known[len(known) // 2] < 1000, latencies  # some 60 where nothing else runs
                 assert httpx.get(views).json() == {"liveViewers": 1}
                 second = browser.new_page()
                 second.goto(server.http + "/healthz")
@@ -163,7 +163,7 @@ class TestWhep:
                 second.close()
             with api(server) as client:
                 client.stop_livestream(made.id)
-            log = server.log.read_text()
+            log = "\n".join(line for line in server.log.read_text().splitlines() if made.id in line)
             assert log.count("a viewer joins by WebRTC") == 2 and "is gone: the livestream has ended" in log
             assert not [each for each in viewer.complaints if "404" not in each]
 
