@@ -382,6 +382,9 @@ def test_disable_enable_new_key_delete(server: Server, browser: Browser) -> None
         page.wait_for_selector(".chip >> text=Disabled")
         page.click("text=Enable")
         page.wait_for_selector("text=Never on air")
+        page.select_option("#record", label="Never")
+        page.wait_for_selector("text=It holds from the next session on")
+        assert client.get_livestream_session_for_livestream_id(made.id).livestream.record is False
         page.click("text=Reset the key")
         page.click("dialog >> button.danger")
         page.wait_for_selector("text=There is a new stream key")

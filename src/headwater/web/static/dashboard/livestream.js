@@ -58,6 +58,7 @@ export function livestream(id) {
     drawHead();
     drawPlayer();
     drawNow();
+    recorded.show(state.livestream.record);
     drawSessions();
     drawLog();
   }

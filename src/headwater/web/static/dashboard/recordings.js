@@ -1,6 +1,6 @@
 // Recordings: the list, of all livestreams or of one, and what can be done to one that runs.
 
-import { get, isAdmin, post, put } from "./api.js";
+import { get, isAdmin, patch, post, put } from "./api.js";
 import { button, duration, empty, failed, fill, h, plural, sentence, time, toast } from "./dom.js";
 import { concerns, live } from "./live.js";
 
@@ -14,6 +14,8 @@ const CHOICES = [
   ["Failed", "&status=ERRORED"],
   ["Removed", "&expired=true"],
 ];
+
+const SETTINGS = [["As the app says", null], ["Always", true], ["Never", false]];
 
 export const runs = (entry) => ["INVOKED", "RECORDING", "PAUSED"].includes(entry.status);
 
@@ -39,7 +41,7 @@ export function recordings() {
   };
 }
 
-/** What a livestream's page shows: its recordings, and recording it now. */
+/** What a livestream's page shows: its recordings, whether its sessions are recorded, and recording the one on air. */
 export function recordingPanel(livestreamId) {
   const actions = h("div", { class: "buttons" });
   const list = recordingList({
@@ -67,6 +69,19 @@ export function recordingPanel(livestreamId) {
     await list.load();
   }
 
+  const choose = h("select", { id: "record", onchange: set }, SETTINGS.map(([word, value]) => h("option", { value: String(value) }, word)));
+  let setting = null;
+
+  async function set() {
+    try {
+      await patch(`/livestreams/${livestreamId}`, { record: JSON.parse(choose.value) });
+      toast("It holds from the next session on");
+    } catch (error) {
+      choose.value = String(setting);
+      toast(sentence(error), "bad");
+    }
+  }
+
   let onAir = null;
   function onLive() {
     const now = live.sessions.has(livestreamId);
@@ -75,7 +90,13 @@ export function recordingPanel(livestreamId) {
 
   live.addEventListener("live", onLive);
   return {
-    element: h("section", { class: "panel" }, h("div", { class: "title" }, h("h2", {}, "Recordings"), actions), list.element),
+    element: h("section", { class: "panel" }, h("div", { class: "title" }, h("h2", {}, "Recordings"), actions), list.element, isAdmin() ? h("p", { class: "setting" }, h("label", { for: "record" }, "Record its sessions"), choose) : null),
+
+    /** The livestream's setting, as it was loaded. */
+    show(record) {
+      if (document.activeElement !== choose) choose.value = String(record);
+      setting = record;
+    },
     close() {
       live.removeEventListener("live", onLive);
       list.close();
