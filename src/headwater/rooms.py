@@ -120,6 +120,9 @@ class Livestreams(Protocol):
     async def status(self, meeting_id: str) -> str | None:
         """`INVOKED`, `LIVE` or `ERRORED` of the meeting's present livestream; None: it has none, or it was stopped."""
 
+    async def playback_id(self, meeting_id: str) -> str | None:
+        """Under which the meeting's present livestream plays; None: it has none, or it was stopped."""
+
 
 class NoLivestreams:
     """Hosts start and stop livestreams by the API alone."""
@@ -131,6 +134,9 @@ class NoLivestreams:
         raise AdmissionRefused(404, "ERR_NO_LIVESTREAM", "livestreams of meetings are stopped by the API")
 
     async def status(self, meeting_id: str) -> str | None:
+        return None
+
+    async def playback_id(self, meeting_id: str) -> str | None:
         return None
 
 

@@ -156,6 +156,9 @@ class Control:
     async def stop(self, meeting_id: str) -> None:
         return None
 
+    async def playback_id(self, meeting_id: str) -> str | None:
+        return None
+
     async def status(self, meeting_id: str) -> str | None:
         return None
 

@@ -193,10 +193,19 @@ class MeetingLivestreams:
         except NoMeeting as error:
             raise AdmissionRefused(404, "ERR_NO_MEETING", str(error)) from error
 
-    async def status(self, meeting_id: str) -> str | None:
+    async def playback_id(self, meeting_id: str) -> str | None:
+        row = await self._present(meeting_id)
+        return None if row is None else row.playback_id
+
+    async def _present(self, meeting_id: str) -> LivestreamRow | None:
+        """The newest livestream of a meeting, unless it was stopped."""
         async with self._database.read() as conn:
             row = await livestreams.newest_of(conn, meeting_id)
-        if row is None or row.ended_ms is not None:
+        return None if row is None or row.ended_ms is not None else row
+
+    async def status(self, meeting_id: str) -> str | None:
+        row = await self._present(meeting_id)
+        if row is None:
             return None
         snapshot = self.sessions.live(row.id)
         status = Status.LIVE if snapshot is not None and snapshot.playable else Status(row.status)

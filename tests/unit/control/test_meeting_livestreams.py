@@ -116,8 +116,11 @@ class TestByAHost:
         await join(any_api, of, "ada")
         door = any_api.plane.meeting_livestreams
         assert await door.status(of) is None
+        assert await door.playback_id(of) is None
         livestream = await door.start(of)
         assert await door.status(of) == "INVOKED"
+        shown = (await any_api.call("GET", f"/livestreams/{livestream}"))["data"]["livestream"]
+        assert f"/{await door.playback_id(of)}/" in shown["playback_url"]
         with pytest.raises(AdmissionRefused) as refusal:
             await door.start(of)
         assert (refusal.value.status, refusal.value.code) == (409, "ERR_LIVESTREAM_ACTIVE")
@@ -126,7 +129,7 @@ class TestByAHost:
         await until(lambda: (of, "LIVE") in any_api.rooms.livestreams)
         assert await door.status(of) == "LIVE"
         await door.stop(of)
-        assert await door.status(of) is None
+        assert await door.status(of) is await door.playback_id(of) is None
         assert any_api.rooms.livestreams[0] == (of, "INVOKED")
         await until(lambda: any_api.rooms.livestreams[-1] == (of, None))
         with pytest.raises(AdmissionRefused) as refusal:

@@ -7,6 +7,7 @@
     PATCH  me      {"audio": bool, "video": bool}    my switches: true is on
     DELETE me                               leave
     POST   livestream, DELETE livestream    start and stop the broadcast: who may
+    GET    livestream                       where it plays: who may start it
     PATCH  participants/{participant_id}    {"audio": false, "video": false}: mute somebody: who may
     DELETE participants/{participant_id}    send somebody away: who may
 
@@ -138,6 +139,7 @@ class _Resources:
             self._route("/me", "GET", self.who),
             self._route("/me", "PATCH", self.switch),
             self._route("/me", "DELETE", self.leave),
+            self._route("/livestream", "GET", self.watch),
             self._route("/livestream", "POST", self.start),
             self._route("/livestream", "DELETE", self.stop),
             self._route("/participants/{participant_id}", "PATCH", self.mute),
@@ -207,6 +209,13 @@ class _Resources:
         allow(admission.permissions.livestream, admission)
         self._inside(admission)
         return success({"id": await self._livestreams.start(admission.meeting_id)}, 201)
+
+    async def watch(self, request: Request, admission: Admission) -> Response:
+        allow(admission.permissions.livestream, admission)
+        playback_id = await self._livestreams.playback_id(admission.meeting_id)
+        if playback_id is None:
+            raise Refused(404, "ERR_NO_LIVESTREAM", "the meeting has no livestream now")
+        return success({"playback_id": playback_id, "player": f"/{playback_id}"})
 
     async def stop(self, request: Request, admission: Admission) -> Response:
         allow(admission.permissions.livestream, admission)

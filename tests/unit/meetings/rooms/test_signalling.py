@@ -50,6 +50,9 @@ class Control:
             raise AdmissionRefused(404, "ERR_NO_LIVESTREAM", "none is active")
         self.active = None
 
+    async def playback_id(self, meeting_id: str) -> str | None:
+        return None if self.active is None else "f" * 32
+
     async def status(self, meeting_id: str) -> str | None:
         return None if self.active is None else "LIVE"
 
@@ -177,8 +180,11 @@ class TestLivestream:
         await site.enter("anna")
         assert await site.call("POST", "livestream") == (201, {"success": True, "data": {"id": "livestream-1"}})
         assert (await site.call("POST", "livestream"))[0] == 409
+        assert (await site.call("GET", "livestream"))[1]["data"] == {"playback_id": "f" * 32, "player": "/" + "f" * 32}
+        assert (await site.call("GET", "livestream", "viewer-anna"))[0] == 403
         assert (await site.call("DELETE", "livestream"))[0] == 200
         assert (await site.call("DELETE", "livestream"))[0] == 404
+        assert (await site.call("GET", "livestream"))[1]["error"]["code"] == "ERR_NO_LIVESTREAM"
         assert (await site.call("POST", "livestream", "viewer-anna"))[0] == 403
 
     async def test_a_room_that_opens_while_it_is_on_air_says_so(self, site: Site) -> None:
