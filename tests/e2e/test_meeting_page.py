@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Response, Route, sync_playwright
 
+from headwater.client import NotFound
 from tests.browser import accessible, until
 from tests.e2e.support import api
 from tests.interop.lossy import LossyRelay
@@ -230,6 +231,33 @@ def test_a_screen_is_shared_and_hosts_are_hosts(server: Server, browsers: tuple[
         bert.waits_for("text=You were removed from the meeting")
         assert accessible(bert.page) == []
         anna.waits_for(anna.tile(bert), gone=True)
+
+
+def test_a_host_starts_and_stops_the_livestream(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    meeting = new_meeting(server)
+    with (
+        someone(browsers[0], server, meeting, "Anna", "host") as anna,
+        someone(browsers[1], server, meeting, "Bert", "participant") as bert,
+    ):
+        anna.join()
+        bert.join()
+        anna.page.click("#live")
+        assert accessible(anna.page) == []
+        anna.page.click("dialog >> text=Go live")
+        for each in (anna, bert):
+            each.waits_for(".badge[data-status=LIVE] >> text=LIVE", within_s=20)
+        assert bert.page.is_hidden("#live") and bert.page.is_hidden(".watch")
+        with anna.page.context.expect_page() as opened:
+            anna.page.click(".watch")
+        player = opened.value
+        until(player, "window.headwater?.state === 'playing' && document.querySelector('video').videoWidth === 1280")
+        player.close()
+        anna.page.click("#live")
+        anna.page.click("dialog >> text=Stop it")
+        for each in (anna, bert):
+            each.waits_for(".badge", gone=True)
+        with api(server) as client, pytest.raises(NotFound):
+            client.get_meeting_active_livestreams(meeting)
 
 
 def test_a_network_that_goes_away_and_comes_back(server: Server, browsers: tuple[Browser, Browser]) -> None:

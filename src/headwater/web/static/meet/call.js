@@ -77,6 +77,8 @@ export class Call extends EventTarget {
   takenOver = false;
   /** What is on: wanted by who sits here. */
   on = { audio: false, video: false };
+  /** Path of the page on which the livestream plays, for who may start it; null: none, or not known yet. */
+  player = null;
   /** Being switched on: devices take their time. */
   busy = { audio: false, video: false, screen: false };
   #sent = { camera: null, screen: null };
@@ -138,6 +140,23 @@ export class Call extends EventTarget {
     if (this.#lobby !== null) this.#begin();
     this.#agree();
     this.#receive();
+    this.#findPlayer();
+    this.changed();
+  }
+
+  #followed = null;
+
+  /** Where the livestream plays is asked for at each change of its status. */
+  async #findPlayer() {
+    const status = this.allowed.livestream ? this.state.livestream : null;
+    if (status === this.#followed) return;
+    this.#followed = status;
+    if (!["INVOKED", "LIVE"].includes(status)) this.player = null;
+    else {
+      const found = await this.meeting.json("GET", "livestream").catch(() => null);
+      if (this.#followed !== status) return; // asked again meanwhile
+      this.player = found?.player ?? null;
+    }
     this.changed();
   }
 

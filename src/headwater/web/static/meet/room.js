@@ -74,8 +74,9 @@ export function room(call, say, toast) {
     badge.hidden = state.livestream === null || !LIVE[state.livestream];
     badge.textContent = LIVE[state.livestream] ?? "";
     badge.dataset.status = state.livestream ?? "";
-    watch.hidden = !state.watch || state.livestream === "ERRORED" || badge.hidden;
-    if (state.watch) watch.href = state.watch;
+    const player = badge.hidden || state.livestream === "ERRORED" ? null : call.player;
+    watch.hidden = player === null;
+    if (player !== null) watch.href = player;
   }
 
   let shaky;
