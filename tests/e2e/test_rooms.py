@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from headwater.client import Headwater
 from headwater.client.models import Meeting
 from tests.e2e.support import api
 from tests.interop.aiortc_client import Client, Colour, shown
@@ -101,22 +102,10 @@ def has_camera(state: dict[str, Any]) -> bool:
     return any(each["sources"].get("camera", {}).get("video") for each in state["participants"])
 
 
-async def test_a_token_lets_into_its_own_meeting_alone(server: Server) -> None:
-    with api(server) as client:
-        mine, other = client.create_meeting(title="Mine"), client.create_meeting(title="Other")
-        viewer = client.add_participant(mine.id, custom_participant_id="v", preset_name="viewer")
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {viewer.token}"}) as http:
-            refused = await http.get(f"{server.http}/meet/{other.id}/events")
-            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_OTHER_MEETING")
-            refused = await http.post(f"{server.http}/meet/{mine.id}/livestream")
-            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_NOT_ALLOWED")
-            anonymous = await http.get(f"{server.http}/meet/{mine.id}/events", headers={"Authorization": ""})
-            assert anonymous.status_code == 401
-
-
 async def test_a_host_broadcasts_what_the_room_shows(server: Server) -> None:
     """Sent by WHIP, forwarded by the room, composed, packaged, and watched: two tiles beside each other."""
     with api(server) as client:
+        await a_token_lets_into_its_own_meeting_alone(server, client)
         meeting = client.create_meeting(title="On air")
         url = f"{server.http}/meet/{meeting.id}"
         people = {
@@ -147,6 +136,18 @@ async def test_a_host_broadcasts_what_the_room_shows(server: Server) -> None:
         finally:
             for each in clients.values():
                 await each.close()
+
+
+async def a_token_lets_into_its_own_meeting_alone(server: Server, client: Headwater) -> None:
+    mine, other = client.create_meeting(title="Mine"), client.create_meeting(title="Other")
+    viewer = client.add_participant(mine.id, custom_participant_id="v", preset_name="viewer")
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {viewer.token}"}) as http:
+        refused = await http.get(f"{server.http}/meet/{other.id}/events")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_OTHER_MEETING")
+        refused = await http.post(f"{server.http}/meet/{mine.id}/livestream")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ERR_NOT_ALLOWED")
+        anonymous = await http.get(f"{server.http}/meet/{mine.id}/events", headers={"Authorization": ""})
+        assert anonymous.status_code == 401
 
 
 def shows(picture: np.ndarray, colours: list[tuple[int, int, int]]) -> bool:

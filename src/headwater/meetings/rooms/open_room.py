@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from headwater.errors import LimitReached
-from headwater.events import ParticipantLeft, RoomEvent, RoomListener
+from headwater.events import ParticipantJoined, ParticipantLeft, RoomClosed, RoomEvent, RoomListener, RoomOpened
 from headwater.meetings.rooms.clock import Clock
 from headwater.meetings.rooms.publication import Publication
 from headwater.meetings.rooms.room import Participant, Room, SourceName
@@ -23,7 +23,7 @@ from headwater.webrtc.media import CodecName, Policy
 from headwater.webrtc.peer import Acceptor, Peer
 from headwater.webrtc.resources import Refused
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("headwater.rooms")
 
 VIDEO_CODECS: tuple[CodecName, ...] = ("H264", "VP8")
 """H.264 first: every browser reads it, and a broadcast can pass it through."""
@@ -81,6 +81,7 @@ class OpenRoom:
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
+        self._log = logging.LoggerAdapter(log, {"meeting_id": meeting_id, "session_id": session_id})
         self._acceptor = acceptor
         self._tell = tell
         self._settings = settings
@@ -98,6 +99,7 @@ class OpenRoom:
     def _happened(self, event: RoomEvent) -> None:
         if isinstance(event, ParticipantLeft):
             self._forget(event)
+        self._log.info("%s", in_words(event))
         self._tell(event)
 
     def _forget(self, event: ParticipantLeft) -> None:
@@ -227,6 +229,10 @@ class OpenRoom:
 
     # -- StreamOwner
 
+    def peer_ended(self, stream: SourceStream, receiver: str | None, reason: str) -> None:
+        whose = f"{stream.source} of {stream.participant.id}"
+        self._log.info("%s ended: %s", whose if receiver is None else f"{whose} to {receiver}", reason)
+
     def published(self, stream: SourceStream, *, same: bool) -> None:
         assert stream.publication is not None
         tracks = stream.publication.tracks
@@ -333,3 +339,16 @@ class OpenRoom:
     def streams(self) -> list[SourceStream]:
         """Everything that is published."""
         return [stream for media in self._media.values() for stream in media.sends.values()]
+
+
+def in_words(event: RoomEvent) -> str:
+    """What happened, for the log; names of people stay out of it."""
+    match event:
+        case RoomOpened():
+            return "meeting session opened"
+        case ParticipantJoined():
+            return f"participant joined: {event.participant_id} preset={event.preset}"
+        case ParticipantLeft():
+            return f"participant left: {event.participant_id} reason={event.reason}"
+        case RoomClosed():
+            return f"meeting session closed: reason={event.reason}"

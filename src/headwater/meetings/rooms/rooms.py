@@ -18,7 +18,7 @@ from headwater.meetings.tap import SourceName, TapListener
 from headwater.rooms import Livestreams, RoomView
 from headwater.webrtc.peer import Acceptor
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("headwater.rooms")
 
 TICK_S = 0.04
 """How often missing packets are asked for again, and changes are noticed. Nothing ticks while no room is open."""

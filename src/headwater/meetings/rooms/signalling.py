@@ -16,7 +16,6 @@ Errors are JSON: `{"success": false, "error": {"code": "ERR_NOT_ALLOWED", "messa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args
 
@@ -34,8 +33,6 @@ from headwater.meetings.rooms.state import introduction
 from headwater.rooms import Admission, AdmissionRefused, Doorkeeper, Livestreams
 from headwater.webrtc.peer import Acceptor, Peer
 from headwater.webrtc.resources import Refused, bearer_of, endpoint_routes
-
-log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024
 """Of the JSON bodies: two switches."""

@@ -36,6 +36,9 @@ class Tapping:
 class StreamOwner(Protocol):
     """Who is told of a source: `open_room.OpenRoom`."""
 
+    def peer_ended(self, stream: SourceStream, receiver: str | None, reason: str) -> None:
+        """A connection has ended by itself: the publisher's, or that of a receiver; for the log."""
+
     def published(self, stream: SourceStream, *, same: bool) -> None:
         """A publisher is connected; `same`: codecs as before."""
 
@@ -116,6 +119,7 @@ class SourceStream:
         if publication is self.publication:
             self.publication = None
             self.idle_since_s = self._clock.monotonic()
+        self._owner.peer_ended(self, None, reason)
         self._owner.unpublished(self, publication, ending(reason))
 
     def heard(self, level_db: int, now: float) -> None:
@@ -149,6 +153,7 @@ class SourceStream:
 
     def left(self, subscription: Subscription, reason: str) -> None:
         self.drop(subscription)
+        self._owner.peer_ended(self, subscription.receiver, reason)
         self._owner.unsubscribed(subscription, ending(reason))
 
     def drop(self, subscription: Subscription) -> None:
