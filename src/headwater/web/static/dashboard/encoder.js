@@ -20,6 +20,12 @@ export function encoderSettings(livestream) {
         h("li", {}, "Start Streaming. Viewers see it some two seconds later."),
       ),
     ),
+    h(
+      "details",
+      {},
+      h("summary", {}, "Or by WebRTC (WHIP)"),
+      h("div", { class: "stack" }, h("p", {}, "Some hundred milliseconds sooner. The stream key is the bearer token; H.264 without B-frames, and Opus. OBS has it as the service “WHIP”."), copyable("WHIP address", `${new URL(livestream.playback_url).origin}/webRTC/publish`)),
+    ),
   );
 }
 

@@ -127,7 +127,7 @@ export function livestream(id) {
 
   function share() {
     const page = `${new URL(state.livestream.playback_url).origin}/${playbackId(state.livestream)}`;
-    return h("section", { class: "panel stack" }, h("h2", {}, "Share"), copyable("Player page", page), copyable("HLS", state.livestream.playback_url), h("p", {}, h("a", { href: `/${playbackId(state.livestream)}`, target: "_blank", rel: "noopener" }, "Open the player page")));
+    return h("section", { class: "panel stack" }, h("h2", {}, "Share"), copyable("Player page", page), copyable("HLS", state.livestream.playback_url), copyable("WebRTC (WHEP)", `${page}/webRTC/play`), h("p", {}, h("a", { href: `/${playbackId(state.livestream)}`, target: "_blank", rel: "noopener" }, "Open the player page")));
   }
 
   function drawSessions() {
