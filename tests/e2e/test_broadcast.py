@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from headwater.client import Headwater
+from headwater.client.models import Livestream, LivestreamWithSessions
 from headwater.meetings.broadcast import Broadcast
 from headwater.meetings.compositor import labels, layout
 from headwater.meetings.compositor.layout import Rect
 from headwater.meetings.compositor.pixels import yuv
 from headwater.meetings.compositor.settings import CompositorSettings
 from headwater.meetings.tap import SourceView
-from tests.e2e.support import create, live
+from tests.e2e.support import api, create, live
 from tests.e2e.viewed import Viewed, view
 from tests.rtp_room import RtpRoom
 from tests.support import Server, running_server
@@ -27,12 +31,14 @@ from tests.support import Server, running_server
 pytestmark = pytest.mark.alone
 
 WIDTH, HEIGHT = 640, 360
+MAX_RESTARTS = 1
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("broadcast") / "data") as running:
+    limit = {"HEADWATER_COMPOSITOR_MAX_RESTARTS": str(MAX_RESTARTS)}
+    with running_server(tmp_path_factory.mktemp("broadcast") / "data", env=limit) as running:
         yield running
 
 
@@ -266,3 +272,77 @@ def proc(pid: int | None, name: str) -> bytes:
 
 def runs(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
+
+
+@contextmanager
+def meeting_on_air(server: Server) -> Iterator[tuple[Headwater, str, Livestream]]:
+    """A meeting's livestream started by the API, nobody there; its client, meeting id, and what the start answered."""
+    with api(server) as client:
+        meeting = client.create_meeting(title="Ünïcode title")
+        started = client.start_livestreaming_a_meeting(meeting.id, width=WIDTH, height=HEIGHT)
+        yield client, meeting.id, started
+
+
+def compositors(server: Server) -> list[int]:
+    """The compositors that a server has started."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"headwater.meetings.compositor" in proc(int(pid), "cmdline")]
+
+
+def soon(condition: Callable[[], object], what: str, within_s: float = 20) -> None:
+    asyncio.run(until(condition, what, within_s))
+
+
+def test_the_api_starts_and_stops_what_a_compositor_makes(server: Server) -> None:
+    """INVOKED, LIVE with the title while nobody is there, through a killed compositor, IDLE after the stop."""
+    with meeting_on_air(server) as (client, meeting_id, started):
+        assert started.status == "INVOKED"
+        soon(lambda: client.get_meeting_active_livestreams(meeting_id).status == "LIVE", "it is live")
+        (first,) = compositors(server)
+        os.kill(first, signal.SIGKILL)
+        soon(lambda: [pid for pid in compositors(server) if pid != first], "it is started again", 5)
+        assert client.get_meeting_active_livestreams(meeting_id).status == "LIVE"
+        client.stop_livestreaming_a_meeting(meeting_id)
+        soon(lambda: not compositors(server), "its process is gone", 5)
+        assert state(client, started).livestream.status == "IDLE"
+
+
+def test_a_compositor_that_cannot_go_on_makes_the_livestream_errored(server: Server) -> None:
+    with meeting_on_air(server) as (client, _, started):
+        for _ in range(MAX_RESTARTS + 1):
+            soon(lambda: compositors(server), "one runs")
+            (pid,) = compositors(server)
+            os.kill(pid, signal.SIGKILL)
+            soon(lambda: not runs(pid), "it is dead")  # noqa: B023 - called at once
+        soon(lambda: state(client, started).livestream.status == "ERRORED", "the livestream failed")
+        session = state(client, started).session
+        assert session is not None
+        assert "SIGKILL" in str(session.err_message)
+        assert not compositors(server)
+
+
+def state(client: Headwater, livestream: Livestream) -> LivestreamWithSessions:
+    return client.get_livestream_session_for_livestream_id(livestream.id)
+
+
+def test_a_compositor_goes_with_its_parent() -> None:
+    """However hard that ends."""
+    program = """
+import asyncio
+from headwater.meetings.broadcast import Broadcast
+from tests.rtp_room import RtpRoom
+async def main():
+    broadcast = Broadcast(RtpRoom(), "rtmp://127.0.0.1:9/live/key", 640, 360)
+    broadcast.start()
+    while not broadcast.report.cpu_s:
+        await asyncio.sleep(0.05)
+    print(broadcast.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    soon(lambda: not runs(pid), "it has gone, too", 5)
