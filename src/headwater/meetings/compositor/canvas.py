@@ -124,6 +124,7 @@ class TileView:
         if same and (frame.width, frame.height) == (rect.width, rect.height):
             return frame
         self._canvas.scaled += 1
+        screen = self._tile is not None and self._tile.source == "screen"
         return self._reformatter.reformat(
             frame,
             width=rect.width,
@@ -133,7 +134,8 @@ class TileView:
             dst_colorspace=Colorspace.ITU601,
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.FAST_BILINEAR,
+            # Text on a shared screen stays sharp; faces do not need it.
+            interpolation=Interpolation.BICUBIC if screen else Interpolation.BILINEAR,
             threads=1,
         )
 
