@@ -13,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from headwater.config.server import ServerSettings
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 Text = Optional[str]  # noqa: UP045 - Typer reads annotations at run time
 
 
@@ -85,4 +87,10 @@ def notes(server: ServerSettings) -> Iterator[str]:
         yield (
             "it listens on every address and does not know its own name: whoever asks under 127.0.0.1, as the command "
             f"line does, is given 127.0.0.1; {' and '.join(open_to_all)} say how others reach it"
+        )
+    others = server.http.is_any or (server.https is not None and server.https.is_any) or server.public_url is not None
+    if others and server.webrtc is not None and server.webrtc.host in LOOPBACK:
+        yield (
+            "the media of meetings, WHIP and WHEP is for this machine alone, though its pages are for others: "
+            f"--webrtc 0.0.0.0:{server.webrtc.port} opens its UDP port (docs/meetings.md)"
         )

@@ -32,7 +32,15 @@ SHARED: dict[str, str] = {
 }
 """Keys of a stage that have no spelling of their own: they follow another key, so that nobody says a thing twice."""
 
-SECRET = frozenset({"server.database_url", "store.access_key_id", "store.secret_access_key", "webrtc.turn_credential"})
+SECRET = frozenset(
+    {
+        "server.database_url",
+        "store.access_key_id",
+        "store.secret_access_key",
+        "webrtc.turn_credential",
+        "webrtc.turn_secret",
+    }
+)
 """Values that an error message must not repeat: a database URL holds a password."""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 
 from headwater.errors import LimitReached, ProtocolError
@@ -113,7 +114,7 @@ class WebRtcServer:
 
     def ice_server_links(self) -> Sequence[str]:
         """Values of `Link` headers: `headwater.webrtc.peer.Acceptor.ice_server_links`."""
-        return ice_server_links(self.settings)
+        return ice_server_links(self.settings, time.time())
 
     # What connections need (connection.Registry)
 

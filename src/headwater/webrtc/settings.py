@@ -19,8 +19,10 @@ class WebRtcSettings:
             a server with a public address is found without.
         turn_servers: Relays for browsers whose network lets no UDP out, e.g.
             `turns:turn.example.com:443?transport=tcp`.
+        turn_secret: Shared with every one of turn_servers (coturn's `static-auth-secret`): participants and viewers are
+            given credentials of their own, good for a day. Empty: turn_username and turn_credential are.
         turn_username: Of every one of turn_servers.
-        turn_credential: Of every one of turn_servers; every participant and viewer is told it.
+        turn_credential: Of every one of turn_servers; every participant and viewer is told it, and it does not end.
         max_peers: Publishers and viewers at one time; a core forwards to some hundred.
         max_connecting: Of those, the ones whose handshake is not through: what strangers with a link can hold.
         connect_timeout_s: From the offer to media; a slow network takes 5 s.
@@ -37,6 +39,7 @@ class WebRtcSettings:
     public_addresses: tuple[str, ...] = ()
     stun_servers: tuple[str, ...] = ()
     turn_servers: tuple[str, ...] = ()
+    turn_secret: str | None = None
     turn_username: str | None = None
     turn_credential: str | None = None
     max_peers: int = 1_000

@@ -15,6 +15,7 @@ from headwater.protocols.sdp.errors import SdpError
 from headwater.protocols.sdp.fragment import read_fragment
 from headwater.webrtc import feedback
 from headwater.webrtc.dtls import Identity
+from headwater.webrtc.links import ice_server_links
 from headwater.webrtc.media import Outgoing, Policy
 from headwater.webrtc.server import WebRtcServer
 from headwater.webrtc.settings import WebRtcSettings
@@ -411,6 +412,14 @@ class TestSettings:
         answer = server.accept(Client(IDENTITY).offer(), RECEIVE, Owner()).answer
         await server.stop()
         assert f" ::1 {server.address[1]} typ host" in answer and "c=IN IP6 ::1" in answer
+
+    async def test_relays_with_a_shared_secret(self) -> None:
+        """As coturn checks it: base64 of HMAC-SHA1 over the time of its end and a name."""
+        settings = WebRtcSettings(turn_servers=("turn:turn.example.com",), turn_secret="north")
+        (link,) = ice_server_links(settings, 1_700_000_000.5)
+        assert 'username="1700086400:headwater"; credential="3ib2pJlvOR+LVuJsXdqjbVEldp0="' in link
+        async with port(settings) as server:
+            assert len(server.ice_server_links()) == 1
 
     async def test_servers_for_browsers(self) -> None:
         settings = WebRtcSettings(
