@@ -7,6 +7,7 @@ the compositor cannot go on                  ──► failed: ERRORED, and the 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection
 from typing import Final
@@ -34,6 +35,13 @@ DEFAULT_SIZE: Final = (1280, 720)
 STOPPED: Final = ("STOPPED_BY_API", "The meeting's livestream was stopped.")
 ENDED: Final = ("MEETING_ENDED", "The meeting has ended.")
 START_FAILED: Final = "ERR_BROADCAST_FAILED"
+
+TAKEN_OVER: Final = "Somebody else publishes with the key; the meeting's own picture has ended."
+
+GONE_S = 1.0
+"""Within which the connection of a broadcast that has ended is gone; whoever publishes then is somebody else."""
+
+GONE_LOOKS = 10
 
 SETTLE_S = 2.0
 """How long is waited for events that have just happened to be durable; then what is stored counts."""
@@ -234,10 +242,17 @@ class MeetingLivestreams:
     async def failed(self, livestream_id: str, code: str, description: str) -> None:
         """A broadcast cannot go on: the livestream is ERRORED, and its session's `err_message` says why.
 
-        An open session ends with it; where none is, one is stored for it.
+        An open session ends with it; where none is, one is stored for it. Somebody else may have taken over from the
+        broadcast, an encoder with the same key: then it is theirs, and goes on.
         """
         error = f"{code}: {description}"
         await self._events.settle(SETTLE_S)
+        if await self._is_taken_over(livestream_id):
+            async with self._database.write() as conn:
+                await event_log.append(
+                    conn, livestream_id, at_ms=self._now_ms(), kind="warning", code=code, message=TAKEN_OVER
+                )
+            return
         if self.sessions.live(livestream_id) is not None:
             await self.sessions.stop(livestream_id, code, description, error=error)
         else:
@@ -245,6 +260,15 @@ class MeetingLivestreams:
                 await history.fail(conn, livestream_id, self._node, self._now_ms(), error)
             await self.tell_rooms([livestream_id])
         self._changed()
+
+    async def _is_taken_over(self, livestream_id: str) -> bool:
+        """Whether somebody publishes to a livestream whose own broadcast has ended, and goes on doing so."""
+        for _ in range(GONE_LOOKS):
+            snapshot = self.sessions.live(livestream_id)
+            if snapshot is None or not snapshot.publishing:
+                return False
+            await asyncio.sleep(GONE_S / GONE_LOOKS)
+        return True
 
     async def tell_rooms(self, livestream_ids: Collection[str]) -> None:
         """Livestreams may have another status: those meetings' rooms are told, which are open."""

@@ -39,6 +39,7 @@ class Broadcast:
     session_id: str
     started_ms: int
     playable: bool = False
+    publishing: bool = True
     ingest_seconds: float = 0.0
     viewer_seconds: float = 0.0
     health: tuple[HealthSample, ...] = ()
@@ -61,7 +62,7 @@ class FakeBroadcasts:
             livestream_id,
             broadcast.session_id,
             broadcast.playable,
-            True,
+            broadcast.publishing,
             broadcast.ingest_seconds,
             broadcast.viewer_seconds,
             1,

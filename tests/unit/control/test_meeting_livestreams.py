@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headwater.control import ControlPlane, ControlSettings, PublishRefusedOf
+from headwater.control import ControlPlane, ControlSettings, PublishRefusedOf, meeting_livestreams
 from headwater.control.urls import Addresses, Urls
 from headwater.errors import LimitReached
 from headwater.events import RoomOpened
@@ -217,6 +217,7 @@ class TestFailures:
         await join(any_api, of, "ada")
         started = (await any_api.call("POST", f"/meetings/{of}/livestreams"))["data"]
         broadcast = await any_api.broadcasts.publish(started["stream_key"])
+        broadcast.publishing = False
         await any_api.plane.meeting_livestreams.failed(started["id"], "ERR_COMPOSITOR", "It died 4 times in 9 s.")
         found = (await any_api.call("GET", f"/livestreams/{started['id']}"))["data"]
         assert found["livestream"]["status"] == "ERRORED"
@@ -225,6 +226,22 @@ class TestFailures:
         assert await any_api.plane.meeting_livestreams.status(of) == "ERRORED"
         await until(lambda: any_api.rooms.livestreams[-1] == (of, "ERRORED"))
         assert await active(any_api, of) is None
+
+    async def test_one_that_somebody_took_over_from(
+        self, any_api: Api, compositors: FakeCompositors, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An encoder of one's own, with the same key: the broadcast is theirs, and goes on."""
+        monkeypatch.setattr(meeting_livestreams, "GONE_S", 0.0)
+        of = await new_meeting(any_api)
+        started = (await any_api.call("POST", f"/meetings/{of}/livestreams"))["data"]
+        await any_api.broadcasts.publish(started["stream_key"])
+        await any_api.plane.meeting_livestreams.failed(started["id"], "ERR_COMPOSITOR", "It was taken over.")
+        assert (await active(any_api, of))["status"] == "LIVE"
+        assert any_api.broadcasts.stopped == []
+        (entry, *_) = (await any_api.call("GET", f"/livestreams/{started['id']}/events"))["data"]
+        assert (entry["kind"], entry["code"]) == ("warning", "ERR_COMPOSITOR")
+        await any_api.call("POST", f"/meetings/{of}/active-livestream/stop")
+        assert any_api.broadcasts.open == {}
 
 
 async def test_a_crash_ends_the_livestream_with_the_meeting(tmp_path: Path, database_url: str | None) -> None:
