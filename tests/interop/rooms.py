@@ -64,11 +64,16 @@ function made(colour, tone) {
   return new MediaStream([...canvas.captureStream(15).getTracks(), ...out.stream.getTracks()]);
 }
 
-window.publish = async (token, source, { port, width = 320, frameRate = 15, colour, tone } = {}) => {
+const only = (transceiver, codec) => transceiver.setCodecPreferences(
+  RTCRtpSender.getCapabilities("video").codecs.filter(({ mimeType }) => ["video/rtx", codec].includes(mimeType)));
+
+window.publish = async (token, source, { port, width = 320, frameRate = 15, colour, tone, codec } = {}) => {
   const stream = colour ? made(colour, tone) : await devices(width, frameRate);
   const connection = new RTCPeerConnection();
-  for (const track of stream.getTracks())
-    connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+  for (const track of stream.getTracks()) {
+    const transceiver = connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+    if (codec && track.kind === "video") only(transceiver, codec);
+  }
   const location = await connect(token, `whip?source=${source}`, connection, port);
   held[`${token} sends ${source}`] = { connection, location };
 };

@@ -116,7 +116,7 @@ def a_reload_goes_on_before_the_same_receivers(anna: Page, bert: Page) -> None:
 
 
 def test_four_see_and_hear_each_other(browsers: tuple[Browser, Browser], server: RoomServer) -> None:
-    """Everybody sees and hears the three others; one of them shows a screen beside."""
+    """Everybody sees and hears the three others, two by VP8, two by H.264; one of them shows a screen beside."""
     people = {
         "anna": ("#ff0000", (255, 0, 0), 440),
         "bert": ("#0000ff", (0, 0, 255), 600),
@@ -128,8 +128,10 @@ def test_four_see_and_hear_each_other(browsers: tuple[Browser, Browser], server:
         pages = {name: stack.enter_context(someone(running, server.meeting)) for name, running in turns}
         for name, page in pages.items():
             colour, _, tone = people[name]
+            codec = "video/VP8" if name in ("bert", "cleo") else "video/H264"
             page.evaluate("name => listen(name)", name)
-            page.evaluate("([name, colour, tone]) => publish(name, 'camera', {colour, tone})", [name, colour, tone])
+            options = {"colour": colour, "tone": tone, "codec": codec}
+            page.evaluate("([name, options]) => publish(name, 'camera', options)", [name, options])
         pages["dora"].evaluate("publish('dora', 'screen', {colour: '#00ffff', tone: 1500})")
         for name, page in pages.items():
             publishing(page, len(people))
