@@ -31,6 +31,9 @@ VIDEO_CODECS: tuple[CodecName, ...] = ("H264", "VP8")
 PASS_S = 0.1
 """How often it is looked at who speaks and who is gone: pages are told no sooner."""
 
+YOUNG_S = 12.0
+"""A page younger than this was opened after a connection fell silent that is taken for lost now."""
+
 REPORT_S = 1.0
 """How often publishers and receivers are told how it goes; browsers expect it about as often."""
 
@@ -41,10 +44,12 @@ class Page:
 
     Attributes:
         wake: Called when there is something new to be told.
+        opened_s: When it began to listen.
         goodbye: Why it is over; None while it goes on.
     """
 
     wake: Callable[[], None]
+    opened_s: float
     participant: Participant = field(init=False)
     goodbye: str | None = None
 
@@ -264,10 +269,14 @@ class OpenRoom:
         now = self._clock.now()
         self.room.unlink(participant, link, now, regular=ending == "wanted")
         media = self._media.get(participant)
-        if ending == "lost" and media is not None and not media.peers():
+        if ending == "lost" and media is not None and not media.peers() and not self._came_back(participant, now.s):
             # A page may seem open long after its machine has gone; its streams tell.
             self.room.leave(participant, "LOST", now)
         self.sync()
+
+    def _came_back(self, participant: Participant, now: float) -> bool:
+        """Whether a page was opened since the connection fell silent, after a reload or on another network."""
+        return any(page.participant is participant and now - page.opened_s < YOUNG_S for page in self._pages)
 
     def heard(self, participant: Participant, level_db: int, now: float) -> None:
         self.room.heard(participant, level_db, now)
@@ -286,7 +295,7 @@ class OpenRoom:
             LimitReached: the room is full, or the participant has too many pages open.
         """
         self.check_page(admission)
-        page = Page(wake)
+        page = Page(wake, self._clock.monotonic())
         page.participant = self.room.enter(admission, page, self._clock.now())
         self._media.setdefault(page.participant, _Media())
         self._pages.add(page)

@@ -196,9 +196,22 @@ class TestLeaving:
         meeting = Meeting()
         anna = meeting.publish("anna")
         page = meeting.open.listen(admission("anna"), lambda: None)
+        meeting.pass_time(30)
         anna.vanish()
         assert meeting.left == [("anna", "LOST")]
         assert page.goodbye == "LOST"
+
+    def test_who_reloaded_the_page_stays_when_its_old_stream_is_given_up(self) -> None:
+        meeting = Meeting()
+        anna = meeting.publish("anna")
+        old = meeting.open.listen(admission("anna"), lambda: None)
+        meeting.pass_time(30)
+        meeting.open.forget(old)
+        meeting.open.listen(admission("anna"), lambda: None)
+        meeting.pass_time(9)
+        anna.vanish()
+        meeting.pass_time(30)
+        assert meeting.left == []
 
     def test_who_never_got_through_or_was_ended_by_us_has_time_to_try_again(self) -> None:
         meeting = Meeting()
