@@ -11,6 +11,7 @@ import msgspec
 
 from headwater.errors import LimitReached
 from headwater.events import ParticipantJoined, ParticipantLeft, RoomClosed, RoomEvent, RoomListener, RoomOpened
+from headwater.meetings.rooms.audience import Audience, Page, Watcher
 from headwater.meetings.rooms.clock import Clock
 from headwater.meetings.rooms.publication import Publication
 from headwater.meetings.rooms.room import Participant, Room, SourceName
@@ -31,33 +32,8 @@ VIDEO_CODECS: tuple[CodecName, ...] = ("H264", "VP8")
 PASS_S = 0.1
 """How often it is looked at who speaks and who is gone: pages are told no sooner."""
 
-YOUNG_S = 12.0
-"""A page younger than this was opened after a connection fell silent that is taken for lost now."""
-
 REPORT_S = 1.0
 """How often publishers and receivers are told how it goes; browsers expect it about as often."""
-
-
-@dataclass(eq=False)
-class Page:
-    """A page that is told what goes on.
-
-    Attributes:
-        wake: Called when there is something new to be told.
-        opened_s: When it began to listen.
-        goodbye: Why it is over; None while it goes on.
-    """
-
-    wake: Callable[[], None]
-    opened_s: float
-    participant: Participant = field(init=False)
-    goodbye: str | None = None
-
-
-@dataclass(eq=False)
-class _Watcher:
-    changed: Callable[[], None]
-    tapped: Callable[[SourceStream], None]
 
 
 @dataclass(eq=False)
@@ -92,8 +68,7 @@ class OpenRoom:
         self._settings = settings
         self._clock = clock
         self._media: dict[Participant, _Media] = {}
-        self._pages: set[Page] = set()
-        self._watchers: list[_Watcher] = []
+        self._audience = Audience()
         self._told_version = -1
         self._listed: tuple[int, msgspec.Raw] = (-1, msgspec.Raw(b"[]"))
         self._reported_s = self._passed_s = 0.0
@@ -112,20 +87,17 @@ class OpenRoom:
         participant = next((each for each in self._media if each.peer_id == event.peer_id), None)
         media = self._media.pop(participant, None) if participant is not None else None
         if media is not None:
+            for subscription, stream in media.receives.items():
+                stream.drop(subscription)
+                subscription.peer.close(event.reason)
+                subscription.release()
             for publication in media.publishes:
                 publication.peer.close(event.reason)
                 publication.release()
             for stream in media.sends.values():
                 stream.publication = None
                 stream.dismiss("the participant has left")
-            for subscription, stream in media.receives.items():
-                stream.drop(subscription)
-                subscription.peer.close(event.reason)
-                subscription.release()
-        for page in list(self._pages):
-            if page.participant.peer_id == event.peer_id:
-                page.goodbye = event.reason
-                page.wake()
+        self._audience.dismiss(event.peer_id, event.reason)
 
     def sync(self) -> None:
         """Tell what has changed; after everything that may have changed something."""
@@ -135,10 +107,7 @@ class OpenRoom:
         for media in self._media.values():
             for stream in media.sends.values():
                 stream.mute()
-        for page in self._pages:
-            page.wake()
-        for watcher in self._watchers:
-            watcher.changed()
+        self._audience.changed()
 
     def tick(self) -> None:
         """Many times a second."""
@@ -244,7 +213,7 @@ class OpenRoom:
         self.room.publish(
             stream.participant, stream.source, audio="audio" in tracks, video="video" in tracks, same=same
         )
-        self._tapped(stream)
+        self._audience.published(stream)
         self.sync()
 
     def unpublished(self, stream: SourceStream, publication: Publication, ending: Ending) -> None:
@@ -269,14 +238,15 @@ class OpenRoom:
         now = self._clock.now()
         self.room.unlink(participant, link, now, regular=ending == "wanted")
         media = self._media.get(participant)
-        if ending == "lost" and media is not None and not media.peers() and not self._came_back(participant, now.s):
+        if (
+            ending == "lost"
+            and media is not None
+            and not media.peers()
+            and not self._audience.came_back(participant, now.s)
+        ):
             # A page may seem open long after its machine has gone; its streams tell.
             self.room.leave(participant, "LOST", now)
         self.sync()
-
-    def _came_back(self, participant: Participant, now: float) -> bool:
-        """Whether a page was opened since the connection fell silent, after a reload or on another network."""
-        return any(page.participant is participant and now - page.opened_s < YOUNG_S for page in self._pages)
 
     def heard(self, participant: Participant, level_db: int, now: float) -> None:
         self.room.heard(participant, level_db, now)
@@ -295,10 +265,10 @@ class OpenRoom:
             LimitReached: the room is full, or the participant has too many pages open.
         """
         self.check_page(admission)
-        page = Page(wake, self._clock.monotonic())
-        page.participant = self.room.enter(admission, page, self._clock.now())
-        self._media.setdefault(page.participant, _Media())
-        self._pages.add(page)
+        participant = self.room.enter(admission, wake, self._clock.now())
+        self._media.setdefault(participant, _Media())
+        page = Page(participant, wake, self._clock.monotonic())
+        self._audience.pages.add(page)
         self.sync()
         return page
 
@@ -309,14 +279,13 @@ class OpenRoom:
             LimitReached: so it would.
         """
         self._check_room(admission)
-        mine = sum(page.participant.id == admission.participant_id for page in self._pages)
-        if mine >= self._settings.max_event_streams:
+        if self._audience.pages_of(admission.participant_id) >= self._settings.max_event_streams:
             raise LimitReached("rooms.max_event_streams", "the participant has too many pages open")
 
     def forget(self, page: Page) -> None:
         """A page does not listen any more."""
-        self._pages.discard(page)
-        self.room.unlink(page.participant, page, self._clock.now(), regular=False)
+        self._audience.pages.discard(page)
+        self.room.unlink(page.participant, page.wake, self._clock.now(), regular=False)
         self.sync()
 
     def state(self, participant: Participant) -> bytes:
@@ -329,21 +298,16 @@ class OpenRoom:
 
     def watch(self, changed: Callable[[], None], tapped: Callable[[SourceStream], None]) -> Callable[[], None]:
         """Be called at each change, and for each source that is published (now, too). Returns what ends it."""
-        watcher = _Watcher(changed, tapped)
-        self._watchers.append(watcher)
-        for media in self._media.values():
-            for stream in media.sends.values():
-                tapped(stream)
+        watcher = Watcher(changed, tapped)
+        self._audience.watchers.append(watcher)
+        for stream in self.streams():
+            tapped(stream)
 
         def end() -> None:
-            if watcher in self._watchers:
-                self._watchers.remove(watcher)
+            if watcher in self._audience.watchers:
+                self._audience.watchers.remove(watcher)
 
         return end
-
-    def _tapped(self, stream: SourceStream) -> None:
-        for watcher in self._watchers:
-            watcher.tapped(stream)
 
     def streams(self) -> list[SourceStream]:
         """Everything that is published."""

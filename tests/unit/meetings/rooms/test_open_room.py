@@ -235,6 +235,14 @@ class TestLeaving:
         meeting.pass_time(30)
         assert meeting.left == [("anna", "KICKED")]
 
+    def test_who_looks_at_themselves_leaves_like_everybody(self) -> None:
+        meeting = Meeting()
+        meeting.publish("anna")
+        mirror = meeting.receive("anna", "anna")
+        meeting.open.leave(meeting.open.room.participants["anna"], "LEFT")
+        assert mirror.closed_for == "LEFT"
+        assert meeting.left == [("anna", "LEFT")]
+
     def test_a_receiver_without_a_page_has_time_to_find_something_else(self) -> None:
         meeting = Meeting()
         meeting.publish("anna")
