@@ -160,10 +160,10 @@ async def composed(count: int, url: str, size: str) -> tuple[float, float, bool]
         talking.cancel()
     finally:
         await broadcast.stop()
-    instants = after.frames - before.frames + after.skipped - before.skipped
-    if not instants:
+    frames, skipped = after.frames - before.frames, after.skipped - before.skipped
+    if not frames:
         raise RuntimeError(f"nothing was composed: {after}")
-    return (after.cpu_s - before.cpu_s) / (instants / FPS), (after.skipped - before.skipped) / instants, passing
+    return (after.cpu_s - before.cpu_s) / (frames / FPS), skipped / (frames + skipped), passing
 
 
 def bound(count: int, size: str) -> float:
@@ -214,6 +214,7 @@ def main() -> None:
                 continue
             alone = bound(count, size)
             print(f"{name:22} {core:8.3f} {alone:12.3f} {core / alone:7.2f} {skipped:8.1%}", flush=True)
+    print("what is skipped tells how busy the machine is with something else: above a few per cent, run it again")
     for name in os.listdir(folder()):
         os.unlink(f"{folder()}/{name}")
     os.rmdir(folder())

@@ -92,6 +92,9 @@ class Passing:
             if not self.active and (unit.record is None or not settled):
                 continue
             if unit.record is not None:
+                if unit.size != self._size:  # it has changed meanwhile
+                    self.stop()
+                    break
                 self._key_s, self._key_wanted = now_s, False
                 tags.append(video_setup(unit.record))
             timestamp_ms = max(0, round((unit.at_s - origin_s) * 1000))

@@ -63,11 +63,12 @@ class Shown(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A coded picture, likewise; `record` is set where decoding can start."""
+    """A coded picture, likewise; `record` and `size` are set where decoding can start."""
 
     at_s: float
     payload: bytes
     record: bytes | None
+    size: tuple[int, int] | None
 
 
 @dataclass(slots=True)
@@ -171,7 +172,8 @@ class VideoStream:
 
     def _keep(self, at_s: float, unit: Unit) -> None:
         if self._h264 is not None:
-            self.units.append(Coded(at_s, unit.payload, self._h264.record if unit.key else None))
+            key = (self._h264.record, self.size) if unit.key else (None, None)
+            self.units.append(Coded(at_s, unit.payload, *key))
         self._gop.append((at_s, unit))
         self._gop_bytes += len(unit.payload)
         if len(self._gop) > MAX_GOP_UNITS or self._gop_bytes > MAX_GOP_BYTES:

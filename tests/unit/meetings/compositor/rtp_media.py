@@ -12,11 +12,25 @@ from headwater.meetings.compositor.coding import avcc, length_prefixed
 from headwater.protocols.rtp import h264, opus, vp8
 from headwater.protocols.rtp.packet import Packet, build
 
+_sequences: dict[tuple[str, int], int] = {}
+
 
 def pictures(
-    codec: str, count: int, *, width: int = 320, height: int = 180, gop: int = 30, luma: int = 120, ssrc: int = 1
+    codec: str,
+    count: int,
+    *,
+    width: int = 320,
+    height: int = 180,
+    gop: int = 30,
+    luma: int = 120,
+    ssrc: int = 1,
+    first: int = 0,
 ) -> Iterator[tuple[float, list[bytes]]]:
-    """(seconds, packets) of each of `count` frames at 30 a second, of one shade; a key frame every `gop`."""
+    """(seconds, packets) of each of `count` frames at 30 a second, of one shade; a key frame every `gop`.
+
+    Args:
+        first: Where timestamps and sequence numbers go on, in frames.
+    """
     context = av.CodecContext.create("libx264" if codec == "H264" else "libvpx", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, 30), Fraction(30)
@@ -26,7 +40,7 @@ def pictures(
     if codec == "H264":
         context.flags |= av.codec.context.Flags.global_header
     context.open()
-    coded, sequence = h264.Packetizer(), 0
+    coded, sequence = h264.Packetizer(), _sequences.get((codec, ssrc), 0) if first else 0
     if codec == "H264":
         coded.configure(avcc(context.extradata or b""))
     frames_of_vp8 = vp8.Packetizer()
@@ -43,8 +57,11 @@ def pictures(
                 payloads = frames_of_vp8.packetize(bytes(unit))
             for number, payload in enumerate(payloads):
                 marker = number == len(payloads) - 1
-                packets.append(build(Packet(marker, 96, sequence & 0xFFFF, 5000 + index * 3000, ssrc, payload)))
+                packets.append(
+                    build(Packet(marker, 96, sequence & 0xFFFF, 5000 + (first + index) * 3000, ssrc, payload))
+                )
                 sequence += 1
+        _sequences[codec, ssrc] = sequence
         yield index / 30, packets
 
 

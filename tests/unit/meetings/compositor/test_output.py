@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -266,3 +267,56 @@ def test_who_left_is_forgotten(stage: Stage) -> None:
     stage.run(2)
     assert not stage.meeting.videos
     assert stage.meeting.mixer.totals()["placed"] == 0
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_a_camera_that_changes_its_size_stays_in_its_tile(stage: Stage, codec: str) -> None:
+    """Browsers do that when the network gets worse; each size begins with a key frame."""
+    stage.state(ADA, BOB)
+    for number, size in enumerate(((320, 180), (160, 90), (240, 320))):
+        # One encoder after the other makes one stream: sequence numbers and timestamps go on.
+        clip = pictures(codec, 30, width=size[0], height=size[1], luma=60 + 60 * number, first=number * 30)
+        stage.send(camera(codec=codec), [(at_s + number, packets) for at_s, packets in clip])
+    tags = stage.run(3)
+    frames = decoded(tags)
+    assert stage.meeting.counters.decode_errors == 0
+    for number in range(3):
+        frame = next(frame for at, frame in frames if at > 1000 * number + 700)
+        assert float(frame.to_ndarray()[85:95, 70:90].mean()) == pytest.approx(60 + 60 * number, abs=6)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 200])
+def test_a_lone_camera_that_changes_its_size_is_composed(monkeypatch: pytest.MonkeyPatch, delay_ms: int) -> None:
+    stage = Stage(monkeypatch, replace(JOB, playout_delay_ms=delay_ms))
+    stage.state(ADA)
+    stage.send(camera(), list(pictures("H264", 90, luma=90)))
+    clip = pictures("H264", 60, width=160, height=90, luma=200, first=90)
+    stage.send(camera(), [(at_s + 3, packets) for at_s, packets in clip])
+    tags = stage.run(5)
+    assert stage.output.passing.passed > 30
+    assert not stage.output.passing.active
+    frames = decoded(tags)
+    assert {(frame.width, frame.height) for _, frame in frames} == {(320, 180)}
+    assert float(frames[-1][1].to_ndarray()[20:60].mean()) == pytest.approx(200, abs=6)
+
+
+def test_five_per_cent_of_lost_packets_do_not_break_it(stage: Stage) -> None:
+    """Without retransmissions, and a key frame every second: pictures are right or the last right one."""
+    lost = random.Random(5)
+    stage.state(ADA, BOB)
+    clip = [
+        (at_s, [packet for packet in packets if lost.random() > 0.05])
+        for at_s, packets in pictures("H264", 150, gop=30)
+    ]
+    stage.send(camera(), clip)
+    sound = [(at_s, [packet]) for at_s, packet in sounds(250) if lost.random() > 0.05]
+    stage.send(microphone(), sound)
+    frames = decoded(stage.run(5))
+    assert len(frames) == 150
+    counters = stage.meeting.counters
+    assert counters.decode_errors == 0
+    assert counters.incomplete > 0
+    assert counters.keyframes_asked > 0
+    for at, frame in frames[3:]:
+        assert float(frame.to_ndarray()[60:80, 20:140].mean()) == pytest.approx(120, abs=4), at
+    assert stage.meeting.mixer.totals()["placed"] == 1
