@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,11 +17,12 @@ from headwater.pipeline.ingest.rtp_tracks import MAX_BACKWARD, SILENCE
 from headwater.pipeline.ingest.settings import IngestSettings
 from headwater.pipeline.ingest.whip import POLICY, WhipIngest
 from headwater.pipeline.ingest.whip_publisher import LEAD_MS
+from headwater.protocols.rtp import packet as rtp
 from headwater.protocols.rtp import rtcp
 from headwater.protocols.rtp.h264 import build_avcc
 from headwater.protocols.rtp.jitter import MAX_WAIT_MS
 from headwater.protocols.rtp.rtcp import Nack, ReceiverReport, Remb, SenderReport, ntp_of
-from headwater.webrtc.media import NotServed
+from headwater.webrtc.media import ABS_SEND_TIME, NotServed
 from headwater.webrtc.resources import Refused
 from tests.unit.ingest.gates import GOOD_KEY, Collected, CollectingGate
 from tests.unit.ingest.webrtc_peers import PICTURE, PPS, RECORD, SMALL_SPS, SOUND, Camera, OnePeer, SentPeer
@@ -240,6 +242,23 @@ class TestWhatIsToldInReturn:
         assert sorted(block.ssrc for block in report.blocks) == [1, 2]
         assert all(block.lost == 0 for block in report.blocks)
         assert next(one for one in peer.rtcp if isinstance(one, Remb)).bitrate > 10_000_000
+
+    async def test_a_queue_in_front_of_the_publishers_link_is_told_at_once(self, stage: Stage) -> None:
+        """Every packet is 30 ms later than the one before it, and says when it left."""
+        stage.webrtc.sections = (replace(PICTURE, extensions={ABS_SEND_TIME: 3}),)
+        peer, _ = await stage.publishing()
+        camera, told = Camera(), []
+        for number in range(30):
+            profile, data = rtp.elements({3: (int(number * 33 * 262.144) & 0xFFFFFF).to_bytes(3, "big")})
+            stage.clock.now = 1000 + number * 0.063
+            for packet in camera.frame(number, key=number == 0):
+                stage.send(
+                    peer,
+                    [rtp.build(replace(rtp.parse(packet), extension=data + b"\0" * (-len(data) % 4), profile=profile))],
+                )
+            peer.handler._look()
+            told += [one.bitrate for one in peer.rtcp if isinstance(one, Remb)][len(told) :]
+        assert told[0] > 10_000_000 and told[-1] < 300_000
 
 
 class TestEnds:

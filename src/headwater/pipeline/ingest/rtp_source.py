@@ -15,6 +15,7 @@ from headwater.protocols.rtp.reception import Reception
 from headwater.protocols.rtp.rtcp import ReportBlock, SenderReport
 from headwater.protocols.rtp.timeline import Timeline, TrackClock
 from headwater.protocols.rtp.unit import Unit
+from headwater.protocols.rtp.uplink import Uplink
 
 MAX_BROKEN_PACKETS = 50
 """Malformed packets that are skipped before the publisher is refused; one is a hiccup."""
@@ -34,8 +35,19 @@ class RtpSource:
     """
 
     __slots__ = (
-        "_broken", "_clock", "_clock_rate", "_depacketizer", "_jitter", "_new", "_reception", "_ssrc", "_take",
-        "_timeline", "bytes_received",
+        "_broken",
+        "_clock",
+        "_clock_rate",
+        "_depacketizer",
+        "_jitter",
+        "_new",
+        "_reception",
+        "_sent_at",
+        "_ssrc",
+        "_take",
+        "_timeline",
+        "_uplink",
+        "bytes_received",
     )  # fmt: skip
 
     def __init__(
@@ -44,8 +56,18 @@ class RtpSource:
         clock_rate: int,
         new_depacketizer: Callable[[], Depacketizer],
         take: Callable[[Depacketizer, Unit, float, float], None],
+        *,
+        uplink: Uplink | None = None,
+        sent_at: int = 0,
     ) -> None:
-        """`take` gets the depacketizer, a unit, its time on the timeline, and the time now, in milliseconds."""
+        """Nothing has come yet.
+
+        Args:
+            take: Gets the depacketizer, a unit, its time on the timeline, and the time now, in milliseconds.
+            uplink: The estimate of the publisher's network, which the packets of all of its sources make.
+            sent_at: Number of the header extension element that says when a packet left; 0: there is none.
+        """
+        self._uplink, self._sent_at = uplink, sent_at
         self._timeline = timeline
         self._clock_rate = clock_rate
         self._clock: TrackClock = timeline.add(clock_rate)
@@ -84,6 +106,9 @@ class RtpSource:
             self._begin(packet.ssrc)
         assert self._reception is not None
         self._reception.packet(packet.sequence, packet.timestamp, now_ms)
+        if self._uplink is not None:
+            sent = packet.element(self._sent_at) if self._sent_at else None
+            self._uplink.packet(len(data), sent, now_ms)
         ordered = self._jitter.push(packet, now_ms)
         if ordered:
             self._put_together(ordered, now_ms)

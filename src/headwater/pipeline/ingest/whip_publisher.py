@@ -24,7 +24,8 @@ from headwater.pipeline.ingest.rtp_tracks import AudioTrack, VideoTrack
 from headwater.protocols.rtp import h264, opus, rtcp
 from headwater.protocols.rtp.timeline import Timeline
 from headwater.protocols.rtp.unit import Unit
-from headwater.webrtc.media import Section
+from headwater.protocols.rtp.uplink import Uplink
+from headwater.webrtc.media import ABS_SEND_TIME, Section
 from headwater.webrtc.peer import Peer
 
 LEAD_MS = 3000.0
@@ -44,7 +45,8 @@ KEYFRAME_AHEAD_MS = 60.0
 
 BITRATE_BPS = 12_000_000
 """What a publisher is told that may come (REMB) where the operator sets no `ingest.max_bitrate_bps`: 1080p60 at its
-best. Without being told, browsers take half a minute to leave 300 kbit/s; losses bring them down by themselves."""
+best. Without being told, browsers take half a minute to leave 300 kbit/s. Queues (`Uplink`) and losses, which they see
+themselves, bring them down."""
 
 BITRATE_WINDOW_S = 10.0
 """Over which `ingest.max_bitrate_bps` is a mean."""
@@ -87,6 +89,8 @@ class WhipPublisher:
         self._audio: AudioTrack | None = None
         self._sound_ms: float | None = None
         self._ssrc = secrets.randbits(32)
+        self._uplink = Uplink(limits.max_bitrate_bps or BITRATE_BPS)
+        self._told_bps = self._uplink.bps
         self._quick: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
         self._reports = 0
@@ -110,9 +114,17 @@ class WhipPublisher:
 
     def _source(self, section: Section, timeline: Timeline, publication: Publication) -> RtpSource:
         assert section.codec is not None
+        sent_at = section.extensions.get(ABS_SEND_TIME, 0)
         if section.kind == "audio":
             self._audio = AudioTrack(publication)
-            return RtpSource(timeline, section.codec.clock_rate, opus.Depacketizer, self._take_audio)
+            return RtpSource(
+                timeline,
+                section.codec.clock_rate,
+                opus.Depacketizer,
+                self._take_audio,
+                uplink=self._uplink,
+                sent_at=sent_at,
+            )
         self._video = VideoTrack(publication, self._ask)
         sprop = section.codec.parameters.get("sprop-parameter-sets", "")
 
@@ -122,7 +134,9 @@ class WhipPublisher:
             except ProtocolError:
                 return h264.Depacketizer()  # they come in band too, or nothing can be decoded
 
-        return RtpSource(timeline, section.codec.clock_rate, depacketizer, self._video.take)
+        return RtpSource(
+            timeline, section.codec.clock_rate, depacketizer, self._video.take, uplink=self._uplink, sent_at=sent_at
+        )
 
     def _take_audio(self, depacketizer: Depacketizer, unit: Unit, time_ms: float, now_ms: float) -> None:
         assert self._audio is not None
@@ -269,12 +283,15 @@ class WhipPublisher:
 
     def _report(self, now_ms: float) -> None:
         self._reports += 1
-        if self._peer is None or (self._reports % 5 and self._reports > START_REPORTS * 5):
+        due = not self._reports % 5 or self._reports <= START_REPORTS * 5
+        bps = self._uplink.bps
+        if self._peer is None or not (due or bps < self._told_bps):
             return
+        self._told_bps = bps
         blocks = [block for source in self._sources.values() if (block := source.block(now_ms)) is not None]
         ssrcs = tuple(source.ssrc for source in self._sources.values() if source.ssrc is not None)
         if ssrcs:
-            remb = rtcp.Remb(self._ssrc, self._limits.max_bitrate_bps or BITRATE_BPS, ssrcs)
+            remb = rtcp.Remb(self._ssrc, bps, ssrcs)
             self._peer.send_rtcp(rtcp.build(rtcp.ReceiverReport(self._ssrc, tuple(blocks)), remb))
 
     def _pace(self, now_s: float) -> None:
