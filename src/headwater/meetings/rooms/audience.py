@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from headwater.meetings.rooms.room import Participant
 from headwater.meetings.rooms.source_stream import SourceStream
 
-YOUNG_S = 12.0
-"""A page younger than this was opened after a connection fell silent that is taken for lost now."""
+YOUNG_S = 9.0
+"""As `webrtc.silence_timeout_s`: a page younger than this was opened after a connection that is taken for lost now fell
+silent. An older one may be as lost."""
 
 
 @dataclass(eq=False)
