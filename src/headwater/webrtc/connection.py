@@ -229,7 +229,9 @@ class Connection:
             self.ice, self.restart = self.restart, None
             self._registry.renamed(self)
         if address not in self.addresses:
-            self._add(address)
+            self._make_room()
+            self.addresses[address] = None
+        self.port.found(self, address)  # each time: another peer may have claimed it since
         if self._remote is None or (nominates and self._remote != address):
             self._remote = address
             self.remote = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
@@ -301,13 +303,11 @@ class Connection:
                     self.round_trip_ms = max(0.0, (time.monotonic() - sent - delay / 65536) * 1000)
         self._handler.rtcp(self, compound)
 
-    def _add(self, address: RemoteAddress) -> None:
+    def _make_room(self) -> None:
         while len(self.addresses) >= self._settings.max_addresses:
             oldest = next(each for each in self.addresses if each != self._remote)
             del self.addresses[oldest]
             self.port.lost(self, oldest)
-        self.addresses[address] = None
-        self.port.found(self, address)
 
     def _start_dtls(self, address: RemoteAddress) -> None:
         self._dtls = Dtls(self._identity, self._offer.fingerprints, active=True)

@@ -221,6 +221,23 @@ class TestChecks:
             assert await client.receive_media() == rtp(1)
             assert owner.compounds == [], "it came before the check"
 
+    async def test_an_address_is_whose_check_came_last(self) -> None:
+        """One who says that another's address is theirs holds it until that one's next check, 2.5 s at most."""
+        async with port() as server, joined(server) as (client, peer, owner):
+            other = server.accept(client.offer(), RECEIVE, Owner())
+            mine = (peer.ice.ufrag, peer.ice.pwd)
+            client.credentials(other.ice.ufrag, other.ice.pwd)
+            await client.check()
+            client.send_rtp(rtp(1))
+            client.credentials(*mine)
+            await client.check()
+            client.send_rtp(rtp(2))
+            await until(lambda: owner.packets)
+            assert [packet for _, packet in owner.packets] == [rtp(2)]
+            other.close("it is no more")
+            client.send_rtp(rtp(3))
+            await until(lambda: len(owner.packets) > 1)
+
     async def test_addresses_have_a_limit(self) -> None:
         async with port(WebRtcSettings(max_addresses=3)) as server, joined(server) as (client, peer, _):
             for _ in range(5):
