@@ -1,12 +1,15 @@
 """(c) Viewers of one stream in blocking reload, each fetching every part: CPU per viewer, and who gets a part how late.
 
-    python -m benchmarks.blocking_reload [--viewers 1000] [--part-bytes 12500] [--seconds 10]
+    python -m benchmarks.blocking_reload [--viewers 1000] [--part-bytes 12500] [--seconds 10] [--cmcd TURNS]
 
 Each viewer has two connections in plain HTTP/1.1, for video and audio: reload, wait, fetch the part, reload. That
 is twelve requests a second at parts of 333 ms. Parts are a tenth of 3 Mbit/s unless told otherwise, so that the one
 client process (`asyncio` protocols on uvloop that read no playlist) keeps up. Beside it, by the same client in the same
 run, a bound: a bare asyncio protocol that knows no HTTP, wakes as many waiters and writes as many bytes. Server and
 client each have a core. The spread of a part is the time from the first viewer that has all of it to the last one.
+
+With `--cmcd`, the price of Common Media Client Data instead: the same viewers without it and with it in every request,
+in turns, on one server.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import TypeAlias
 
 import uvloop
@@ -71,8 +76,9 @@ Requests: TypeAlias = dict[tuple[str, int, bool], bytes]
 class Viewer(asyncio.BufferedProtocol):
     """One connection: one rendition of one viewer."""
 
-    def __init__(self, rendition: str, part: int, arrivals: Arrivals, requests: Requests) -> None:
+    def __init__(self, rendition: str, part: int, arrivals: Arrivals, requests: Requests, cmcd: str = "") -> None:
         self._rendition = rendition
+        self._cmcd = cmcd
         self._part = part
         self._arrivals = arrivals if rendition == "v0" else Arrivals()
         self._all = arrivals
@@ -88,8 +94,8 @@ class Viewer(asyncio.BufferedProtocol):
         key = (self._rendition, self._part, self._media)
         request = self._requests.get(key)
         if request is None:
-            request = self._requests[key] = text_of(*key).encode()
-        self._transport.write(request)
+            request = self._requests[key] = text_of(*key, cmcd=bool(self._cmcd)).encode()
+        self._transport.write(request.replace(SID, self._cmcd.encode()) if self._cmcd else request)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return BUFFER
@@ -114,10 +120,20 @@ class Viewer(asyncio.BufferedProtocol):
         self._ask()
 
 
-def text_of(rendition: str, part: int, media: bool) -> str:
+SID = b"@SID@"
+CMCD = (
+    "CMCD=bl%3D2100%2Cbr%3D3000%2Ccid%3D%22benchmark%22%2Cd%3D333%2Cdl%3D2100%2Cmtp%3D25000%2Cot%3Dv%2Cpr%3D1"
+    "%2Csf%3Dh%2Csid%3D%22@SID@%22%2Cst%3Dl%2Ctb%3D3000"
+)
+"""As hls.js writes it (CTA-5004, query)."""
+
+
+def text_of(rendition: str, part: int, media: bool, *, cmcd: bool = False) -> str:
     """The request for a part, or for the playlist that lists it; with what a browser would send along."""
     msn, index = FIRST_MSN + part // PARTS_A_SEGMENT, part % PARTS_A_SEGMENT
     target = f"p{part}.m4s" if media else f"live.m3u8?s=0123456789ab&_HLS_msn={msn}&_HLS_part={index}"
+    if cmcd:
+        target += ("&" if "?" in target else "?") + CMCD
     return (
         f"GET {BASE}/{rendition}/{target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n"
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0\r\n"
@@ -138,16 +154,19 @@ def kernel_seconds(pid: int) -> float:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[12]) / TICKS
 
 
-async def watch(port: int, part: int, viewers: int, seconds: float, pid: int) -> tuple[Arrivals, Load]:
+async def watch(
+    port: int, part: int, viewers: int, seconds: float, pid: int, *, cmcd: bool = False
+) -> tuple[Arrivals, Load]:
     """Let so many viewers watch; what came when, and what it cost the server."""
     arrivals, loop = Arrivals(), asyncio.get_running_loop()
     requests: Requests = {}
     transports: list[asyncio.BaseTransport] = []
-    names = ["v0", "a0"] * viewers
-    for start in range(0, len(names), CONNECT_AT_ONCE):
+    sids = [str(uuid.uuid4()) if cmcd else "" for _ in range(viewers)]
+    named = [(name, sid) for sid in sids for name in ("v0", "a0")]
+    for start in range(0, len(named), CONNECT_AT_ONCE):
         made = [
-            loop.create_connection(partial(Viewer, name, part, arrivals, requests), "127.0.0.1", port)
-            for name in names[start : start + CONNECT_AT_ONCE]
+            loop.create_connection(partial(Viewer, name, part, arrivals, requests, sid), "127.0.0.1", port)
+            for name, sid in named[start : start + CONNECT_AT_ONCE]
         ]
         transports += [transport for transport, _ in await asyncio.gather(*made)]
     await asyncio.sleep(WARM_UP_S)
@@ -258,11 +277,29 @@ def run(viewers: int, part_bytes: int, seconds: float) -> None:
     print(f"    ratio: CPU {own[0] / floor[0]:.2f}, p99 of the spread {own[1] / floor[1]:.2f}; memory {memory:.0f} MB")
 
 
+def run_cmcd(viewers: int, part_bytes: int, seconds: float, turns: int) -> None:
+    """Without and with it, in turns; the price is the difference of the medians."""
+    shares: dict[bool, list[float]] = {False: [], True: []}
+    with origin_process("--part-bytes", str(part_bytes), "--interval-ms", str(INTERVAL_MS)) as ours:
+        pin(ours.pid, 0)
+        for _ in range(turns):
+            for cmcd in (False, True):
+                part, _ = newest_part(ours.told["http"])
+                watching = watch(ours.told["http"], part, viewers, seconds, ours.pid, cmcd=cmcd)
+                arrivals, load = uvloop.run(watching)
+                share, _ = report("with CMCD" if cmcd else "without", viewers, arrivals, load, seconds)
+                shares[cmcd].append(share / (arrivals.requests / seconds))
+    without, with_it = (1e6 * median(shares[cmcd]) for cmcd in (False, True))
+    print(f"    a request: {without:.1f} us without, {with_it:.1f} us with CMCD: {with_it - without:+.1f} us,")
+    print(f"    {100 * (with_it / without - 1):+.0f} %; medians of {turns} turns")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, action="append")
     parser.add_argument("--part-bytes", type=int, default=12_500)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--cmcd", type=int, metavar="TURNS", default=0)
     parser.add_argument("--bare", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare:
@@ -270,6 +307,10 @@ def main() -> None:
         return
     allow_connections()
     pin(0, 1)
+    if options.cmcd:
+        for viewers in options.viewers or [300]:
+            run_cmcd(viewers, options.part_bytes, options.seconds, options.cmcd)
+        return
     for viewers in options.viewers or [1000, 3000]:
         run(viewers, options.part_bytes, options.seconds)
 
