@@ -109,6 +109,7 @@ async def measured(database: Database, question: Question, low: int, high: int) 
     for _ in range(REPEAT):
         before = time.perf_counter(), time.process_time()
         async with database.read() as conn:
+            await analytics.hold_still(conn)
             await question(conn, low, high)
         wall.append((time.perf_counter() - before[0]) * 1000)
         cpu.append((time.process_time() - before[1]) * 1000)

@@ -13,13 +13,14 @@ from dataclasses import asdict
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headwater.analytics.days import Sums, Take, day_of, day_start, milliseconds, split_take, spread_take, take
-from headwater.control.repository.recordings import RecordingStatus, Span
+from headwater.control.repository.recordings import Span
 from headwater.control.repository.roll_ups import adding
 from headwater.control.tables import (
+    RECORDING_NOW,
     analytics_days,
     analytics_overnight_recordings,
     livestream_sessions,
@@ -28,8 +29,6 @@ from headwater.control.tables import (
 
 _c = recordings.c
 _FACTS = (_c.started_ms, _c.stopped_ms, _c.seconds, _c.spans)
-
-GOING_ON = (RecordingStatus.RECORDING.value, RecordingStatus.PAUSED.value, RecordingStatus.UPLOADING.value)
 
 
 async def count(conn: AsyncConnection, recording_id: str) -> None:
@@ -63,7 +62,7 @@ async def going_on(conn: AsyncConnection, app_id: str, now_ms: int) -> list[Take
     query = (
         select(_c.started_ms, _c.stopped_ms, _c.spans, c.stopped_ms)
         .join_from(recordings, livestream_sessions, c.id == _c.session_id, isouter=True)
-        .where(_c.app_id == app_id, _c.status.in_(GOING_ON), _c.path.is_(None), _c.clip_of.is_(None))
+        .where(_c.app_id == app_id, text(RECORDING_NOW))
     )
     found = []
     for started_ms, stopped_ms, spans, session_ms in await conn.execute(query):

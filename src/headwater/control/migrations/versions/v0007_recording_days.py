@@ -40,7 +40,7 @@ def upgrade() -> None:
     )
     _settle()
     _index("counted", ["app_id", "started_ms"], sqlite="counted = 1", postgresql="counted")
-    going_on = "path IS NULL AND clip_of IS NULL"
+    going_on = "status IN ('RECORDING', 'PAUSED', 'UPLOADING') AND path IS NULL AND clip_of IS NULL"
     _index("going_on", ["app_id"], sqlite=going_on, postgresql=going_on)
     _fill()
     op.drop_column("livestream_sessions", "recorded")
