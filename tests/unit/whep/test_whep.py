@@ -20,7 +20,7 @@ from headwater.pipeline.origin.views import ViewLedger
 from headwater.pipeline.tap import Tap
 from headwater.pipeline.whep import playout as playout_module
 from headwater.pipeline.whep.endpoint import WhepPlayback
-from headwater.pipeline.whep.playout import JUMP_MS, Playout, why_not
+from headwater.pipeline.whep.playout import ASK_S, JUMP_MS, Playout, why_not
 from headwater.pipeline.whep.viewer import AGAIN_PER_S, BURST_PACKETS, PICTURE_LOSS_S, Viewer
 from headwater.protocols.rtp import packet as rtp
 from headwater.protocols.rtp import rtcp
@@ -301,14 +301,25 @@ class TestFeedback:
     ) -> None:
         peer = stage.watching()
         stage.push(*(frame(number, key=number == 0) for number in range(5)))
-        sent = len(peer.rtp)
-        peer.handler.rtcp(peer, rtcp.build(ask))
-        assert len(peer.rtp) == sent
         stage.clock.now += PICTURE_LOSS_S
-        peer.handler.rtcp(peer, rtcp.build(ask))
         peer.handler.rtcp(peer, rtcp.build(ask))
         finish_burst(peer)
         assert numbers(peer) == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
+        asked, sent = stage.session.asked, len(peer.rtp)
+        stage.clock.now += 1
+        for _ in range(5):
+            peer.handler.rtcp(peer, rtcp.build(ask))
+        assert stage.session.asked <= asked + 1 and len(peer.rtp) == sent
+        stage.push(frame(5), frame(6, key=True), frame(7))
+        assert numbers(peer)[10:] == [6, 7], "what it could not show is not sent"
+
+    async def test_viewers_do_not_make_the_publisher_send_key_frames_alone(self, stage: Stage) -> None:
+        for _ in range(10):
+            stage.watching()
+        assert stage.session.asked == 1
+        stage.clock.now += ASK_S
+        stage.watching()
+        assert stage.session.asked == 2
 
     async def test_reports_set_both_tracks_beside_each_other(self, stage: Stage) -> None:
         peer = stage.watching()

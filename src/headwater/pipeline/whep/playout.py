@@ -43,6 +43,9 @@ SOUND_OFF_MS = 60.0
 
 REPORT_S = 1.0
 
+ASK_S = 2.0
+"""Between key frames that the publisher is asked for: viewers may be anybody, and must not cost all the quality."""
+
 LINGER_S = 5.0
 """How long everything stays when the last viewer has gone: a page that is loaded anew finds the decoder warm."""
 
@@ -117,6 +120,7 @@ class Playout:
         self._sound_ticks: int | None = None
         self._gop: list[PictureUnit] = []
         self._gop_bytes = 0
+        self._asked_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
         self.ended = False
@@ -150,7 +154,10 @@ class Playout:
         return self._gop
 
     def want_keyframe(self) -> None:
-        self.stage.request_keyframe()
+        now_s = self._clock()
+        if now_s - self._asked_s >= ASK_S:
+            self._asked_s = now_s
+            self.stage.request_keyframe()
 
     def now_stamps(self) -> tuple[float, dict[Kind, int]]:
         """Wall time in milliseconds, and the timestamps that are played then."""

@@ -35,8 +35,9 @@ MAX_WAITING = 8192
 BURST_STEP = 90
 """RTP ticks (1 ms) between the pictures of a burst."""
 
-PICTURE_LOSS_S = 1.0
-"""How often a viewer that lost the picture gets it anew at most."""
+PICTURE_LOSS_S = 5.0
+"""How often a viewer that lost the picture gets the newest GOP again at most. In between it waits for the next key
+frame and is sent no picture, which it could not show: a link that is too slow is not helped by sending more."""
 
 AGAIN_PER_S = 1000
 """Packets sent again to one viewer in a second at most: twice what 5 Mbit/s has. Who loses more is not helped by it."""
@@ -256,5 +257,10 @@ class Viewer:
                         peer.resend_rtp(lane.section, packet)
 
     def _picture_lost(self) -> None:
-        if self.joined and not self._waits and self._clock() - self._renewed_s >= PICTURE_LOSS_S:
+        if not self.joined or self._waits or self._programme is None:
+            return
+        if self._clock() - self._renewed_s >= PICTURE_LOSS_S:
             self._renew()
+        elif not self._burst:  # else it asks for what is on its way
+            self.wait()
+            self._programme.want_keyframe()
