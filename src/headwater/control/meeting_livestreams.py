@@ -38,10 +38,9 @@ START_FAILED: Final = "ERR_BROADCAST_FAILED"
 
 TAKEN_OVER: Final = "Somebody else publishes with the key; the meeting's own picture has ended."
 
-GONE_S = 1.0
-"""Within which the connection of a broadcast that has ended is gone; whoever publishes then is somebody else."""
-
-GONE_LOOKS = 10
+GONE_S = 2.0
+"""Within which the connection of a broadcast that has ended is gone, and an encoder that took over has sent media:
+whoever publishes then is somebody else."""
 
 SETTLE_S = 2.0
 """How long is waited for events that have just happened to be durable; then what is stored counts."""
@@ -263,12 +262,11 @@ class MeetingLivestreams:
 
     async def _is_taken_over(self, livestream_id: str) -> bool:
         """Whether somebody publishes to a livestream whose own broadcast has ended, and goes on doing so."""
-        for _ in range(GONE_LOOKS):
-            snapshot = self.sessions.live(livestream_id)
-            if snapshot is None or not snapshot.publishing:
-                return False
-            await asyncio.sleep(GONE_S / GONE_LOOKS)
-        return True
+        if self.sessions.live(livestream_id) is None:
+            return False
+        await asyncio.sleep(GONE_S)
+        snapshot = self.sessions.live(livestream_id)
+        return snapshot is not None and snapshot.publishing
 
     async def tell_rooms(self, livestream_ids: Collection[str]) -> None:
         """Livestreams may have another status: those meetings' rooms are told, which are open."""

@@ -199,6 +199,10 @@ class TestWithTheMeeting:
 
 
 class TestFailures:
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(meeting_livestreams, "GONE_S", 0.0)
+
     async def test_a_compositor_that_cannot_be_started(self, any_api: Api, compositors: FakeCompositors) -> None:
         of = await new_meeting(any_api)
         compositors.refuses = LimitReached("compositor.max", "There are 4 broadcasts already.")
@@ -227,11 +231,8 @@ class TestFailures:
         await until(lambda: any_api.rooms.livestreams[-1] == (of, "ERRORED"))
         assert await active(any_api, of) is None
 
-    async def test_one_that_somebody_took_over_from(
-        self, any_api: Api, compositors: FakeCompositors, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_one_that_somebody_took_over_from(self, any_api: Api, compositors: FakeCompositors) -> None:
         """An encoder of one's own, with the same key: the broadcast is theirs, and goes on."""
-        monkeypatch.setattr(meeting_livestreams, "GONE_S", 0.0)
         of = await new_meeting(any_api)
         started = (await any_api.call("POST", f"/meetings/{of}/livestreams"))["data"]
         await any_api.broadcasts.publish(started["stream_key"])
