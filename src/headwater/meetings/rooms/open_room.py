@@ -238,12 +238,8 @@ class OpenRoom:
         now = self._clock.now()
         self.room.unlink(participant, link, now, regular=ending == "wanted")
         media = self._media.get(participant)
-        if (
-            ending == "lost"
-            and media is not None
-            and not media.peers()
-            and not self._audience.came_back(participant, now.s)
-        ):
+        last = media is not None and not media.peers()
+        if ending == "lost" and last and not self._audience.came_back(participant, now.s):
             # A page may seem open long after its machine has gone; its streams tell.
             self.room.leave(participant, "LOST", now)
         self.sync()
@@ -260,6 +256,9 @@ class OpenRoom:
 
     def listen(self, admission: Admission, wake: Callable[[], None]) -> Page:
         """A page that wants to be told; its participant is inside from now on.
+
+        Args:
+            wake: To be called when there is something new; another one for each page.
 
         Raises:
             LimitReached: the room is full, or the participant has too many pages open.

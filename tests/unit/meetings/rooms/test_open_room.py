@@ -196,7 +196,7 @@ class TestLeaving:
         meeting = Meeting()
         anna = meeting.publish("anna")
         page = meeting.open.listen(admission("anna"), lambda: None)
-        meeting.pass_time(30)
+        meeting.pass_time(9)
         anna.vanish()
         assert meeting.left == [("anna", "LOST")]
         assert page.goodbye == "LOST"
@@ -208,7 +208,7 @@ class TestLeaving:
         meeting.pass_time(30)
         meeting.open.forget(old)
         meeting.open.listen(admission("anna"), lambda: None)
-        meeting.pass_time(9)
+        meeting.pass_time(8)
         anna.vanish()
         meeting.pass_time(30)
         assert meeting.left == []
