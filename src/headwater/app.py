@@ -263,7 +263,9 @@ async def serving(settings: Settings) -> AsyncIterator[Addresses]:
         drain.later("the rooms", rooms.stop)
         drain.later("readiness", telemetry.draining)
         telemetry.watch(
-            Sources(livestreams, ingest, http, origin, writer, plane, checkpoints, webrtc, rooms, server.data)
+            Sources(
+                livestreams, ingest, http, origin, writer, plane, checkpoints, webrtc, rooms, broadcasts, server.data
+            )
         )
 
         livestreams.start()

@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from headwater.meetings.compositor import wire
@@ -27,6 +28,25 @@ PAUSE_S = 0.5
 """Before a compositor is started again that died soon after the one before it."""
 
 _log = logging.getLogger("headwater.broadcast")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What broadcasts have done so far; updated in place.
+
+    Attributes:
+        failed: Broadcasts that ended by themselves.
+        restarts: Compositors started again.
+        pictures: Sent.
+        skipped: Instants without a picture, because the machine was too slow.
+        cpu_s: CPU time of compositors, their starts too.
+    """
+
+    failed: int = 0
+    restarts: int = 0
+    pictures: int = 0
+    skipped: int = 0
+    cpu_s: float = 0.0
 
 
 class Broadcast:
@@ -49,11 +69,13 @@ class Broadcast:
         settings: CompositorSettings | None = None,
         *,
         ended: Callable[[str], None] = lambda reason: None,
+        tally: Tally | None = None,
     ) -> None:
         """
         Args:
             url: RTMP URL with the stream key; it goes to the compositor over its socket, and nowhere else.
             ended: Called with the reason when the broadcast ends by itself, not after `stop`.
+            tally: To be added to.
         """
         self.settings = settings or CompositorSettings()
         self.status: Status = "new"
@@ -63,6 +85,7 @@ class Broadcast:
         self._tap = tap
         self._job = wire.message(wire.Type.JOB, job(self.settings, url, width, height))
         self._ended = ended
+        self._tally = tally or Tally()
         self._snapshot = RoomSnapshot()
         self._process: CompositorProcess | None = None
         self._task: asyncio.Task[None] | None = None
@@ -119,6 +142,7 @@ class Broadcast:
                 self._give_up(why)
                 return
             self.restarts += 1
+            self._tally.restarts += 1
             _log.warning("compositor started again: %s", why)
             if now - began < PAUSE_S:
                 await asyncio.sleep(PAUSE_S)
@@ -140,10 +164,14 @@ class Broadcast:
             self.dropped += process.dropped
 
     def _heard(self, report: wire.Report) -> None:
-        self.report = report
+        before, self.report = self.report, report
+        self._tally.pictures += report.frames - before.frames
+        self._tally.skipped += report.skipped - before.skipped
+        self._tally.cpu_s += report.cpu_s - before.cpu_s
 
     def _give_up(self, reason: str) -> None:
         _log.error("broadcast ended: %s", reason)
         self.status, self.reason = "ended", reason
+        self._tally.failed += 1
         self._unsubscribe()
         self._ended(reason)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from headwater.errors import LimitReached
-from headwater.meetings.broadcast import Broadcast
+from headwater.meetings.broadcast import Broadcast, Tally
 from headwater.meetings.compositor.settings import CompositorSettings
 from headwater.meetings.tap import Tap
 
@@ -17,7 +17,11 @@ log = logging.getLogger("headwater.broadcast")
 
 
 class MeetingBroadcasts:
-    """Starts and ends broadcasts, by livestream; belongs to the event loop."""
+    """Starts and ends broadcasts, by livestream; belongs to the event loop.
+
+    Attributes:
+        tally: What all broadcasts have done so far.
+    """
 
     def __init__(
         self,
@@ -33,8 +37,14 @@ class MeetingBroadcasts:
         self._tap = tap
         self._failed = failed
         self._settings = settings or CompositorSettings()
+        self.tally = Tally()
         self._running: dict[str, Broadcast] = {}
         self._telling: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """Broadcasts that run."""
+        return len(self._running)
 
     def find(self, livestream_id: str) -> Broadcast | None:
         """The broadcast of a livestream, while it runs."""
@@ -60,6 +70,7 @@ class MeetingBroadcasts:
             height,
             self._settings,
             ended=lambda reason: self._ended(livestream_id, reason),
+            tally=self.tally,
         )
         self._running[livestream_id] = broadcast
         broadcast.start()

@@ -26,7 +26,7 @@ from headwater.events import LiveSnapshot
 from headwater.telemetry.counts import Counts
 from headwater.telemetry.lag import LoopLag
 from headwater.telemetry.readiness import Report
-from headwater.telemetry.sources import Answers, Ingest, PlaneFacts, Recorder, Sources, Watched
+from headwater.telemetry.sources import Answers, Broadcasts, Ingest, PlaneFacts, Recorder, Sources, Watched
 
 SHARES = (0.5, 0.95, 0.99)
 """Of viewing sessions of what is live, whose start-up and latency are told."""
@@ -57,6 +57,7 @@ def families(
     yield from _ingest(sources.ingest)
     yield from _http(sources)
     yield from _meetings(sources)
+    yield from _broadcasts(sources.broadcasts)
     if sources.recorder is not None:
         yield from _recorder(sources.recorder)
     yield from _server(report, lag)
@@ -130,6 +131,17 @@ def _meetings(sources: Sources) -> Iterator[Metric]:
     dropped = {"unknown": counts.dropped_unknown, "stun": counts.dropped_stun, "unsent": counts.unsent}
     text = "Datagrams of nobody (unknown), checks that prove nothing (stun), those that could not be sent (unsent)."
     yield _counters("webrtc_dropped_datagrams", text, "reason", dropped)
+
+
+def _broadcasts(broadcasts: Broadcasts) -> Iterator[Metric]:
+    tally = broadcasts.tally
+    yield _gauge("broadcasts_running", "Meetings that are composed to a livestream.", broadcasts.running)
+    yield _counter("broadcasts_failed", "Broadcasts of meetings that could not go on.", tally.failed)
+    yield _counter("compositor_restarts", "Compositors that died and were started again.", tally.restarts)
+    results = {"sent": tally.pictures, "skipped": tally.skipped}
+    text = "Pictures of composed meetings: sent, or skipped because the machine was too slow."
+    yield _counters("compositor_pictures", text, "result", results)
+    yield _counter("compositor_cpu_seconds", "CPU time of compositors.", tally.cpu_s)
 
 
 def _http(sources: Sources) -> Iterator[Metric]:

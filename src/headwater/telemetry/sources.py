@@ -173,6 +173,35 @@ class Rooms(Protocol):
     def all(self) -> Sequence[RoomView]: ...
 
 
+class BroadcastTally(Protocol):
+    """What compositors have done so far."""
+
+    @property
+    def failed(self) -> int: ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    @property
+    def pictures(self) -> int: ...
+
+    @property
+    def skipped(self) -> int: ...
+
+    @property
+    def cpu_s(self) -> float: ...
+
+
+class Broadcasts(Protocol):
+    """The broadcasts of meetings."""
+
+    @property
+    def running(self) -> int: ...
+
+    @property
+    def tally(self) -> BroadcastTally: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """All of them.
@@ -191,4 +220,5 @@ class Sources:
     watched: Watched
     webrtc: WebRtc
     rooms: Rooms
+    broadcasts: Broadcasts
     data: Path

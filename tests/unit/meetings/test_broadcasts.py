@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from headwater.errors import LimitReached
 from headwater.meetings import broadcasts as module
+from headwater.meetings.broadcast import Broadcast, Tally
 from headwater.meetings.broadcasts import FAILED, MeetingBroadcasts
+from headwater.meetings.compositor import wire
 from headwater.meetings.compositor.settings import CompositorSettings
 from headwater.rooms import Broadcasts
 
@@ -21,7 +23,15 @@ class FakeBroadcast:
     made: list[FakeBroadcast]
 
     def __init__(
-        self, tap: Any, url: str, width: int, height: int, settings: Any, *, ended: Callable[[str], None]
+        self,
+        tap: Any,
+        url: str,
+        width: int,
+        height: int,
+        settings: Any,
+        *,
+        ended: Callable[[str], None],
+        tally: Tally,
     ) -> None:
         self.tap, self.url, self.size, self.ended = tap, url, (width, height), ended
         self.state = "new"
@@ -64,6 +74,7 @@ async def test_one_starts_once_and_stops(made: list[FakeBroadcast]) -> None:
     await all_.stop("m", "live")
     assert one.state == "stopped"
     assert mine.find("live") is None
+    assert mine.running == 0
 
 
 async def test_one_that_ends_by_itself_is_told_and_makes_room(made: list[FakeBroadcast]) -> None:
@@ -78,3 +89,13 @@ async def test_one_that_ends_by_itself_is_told_and_makes_room(made: list[FakeBro
     await mine.start("n", "other", "rtmp://h/live", "key", 640, 360)
     await mine.stop_all()
     assert made[1].state == "stopped"
+
+
+def test_a_tally_goes_on_over_restarts() -> None:
+    tally, tap = Tally(), cast(Any, None)
+    broadcast = Broadcast(tap, "rtmp://h/live/key", 640, 360, tally=tally)
+    for report in (wire.Report(frames=30, skipped=1, cpu_s=0.5), wire.Report(frames=60, skipped=1, cpu_s=0.75)):
+        broadcast._heard(report)
+    broadcast.report = wire.Report()  # another process
+    broadcast._heard(wire.Report(frames=10, cpu_s=0.25))
+    assert (tally.pictures, tally.skipped, tally.cpu_s) == (70, 1, 1.0)

@@ -95,6 +95,11 @@ class FakeRooms:
         return [RoomView("meeting-1", "session-1", 0, inside), RoomView("meeting-2", "session-2", 0, ())]
 
 
+class FakeBroadcasts:
+    running = 1700
+    tally = SimpleNamespace(failed=1701, restarts=1702, pictures=1703, skipped=1704, cpu_s=1705.5)
+
+
 def live(
     number: int, *, viewers: int = 10, publishing: bool = True, playable: bool = True, warnings: tuple[str, ...] = ()
 ) -> LiveSnapshot:
@@ -120,5 +125,6 @@ def sources(
         watched or FakeWatched(),
         FakeWebRtc(),
         FakeRooms(),
+        FakeBroadcasts(),
         tmp_path,
     )

@@ -78,7 +78,9 @@ def test_the_parts_are_read_as_they_are() -> None:
         "events_waiting": 4, "events_dropped_total": 6,
         "webhook_deliveries_waiting": 3, "webhook_oldest_waiting_seconds": 4.5, "webhook_attempts_failed_total": 9,
         "viewings_total": 1500, "viewer_stalls_total": 1503, "viewer_stalled_seconds_total": 1.504,
-        "viewer_played_seconds_total": 1.505, "rooms_open": 2, "room_participants": 3, "webrtc_peers": 1604,
+        "viewer_played_seconds_total": 1.505, "broadcasts_running": 1700, "broadcasts_failed_total": 1701,
+        "compositor_restarts_total": 1702, "compositor_cpu_seconds_total": 1705.5,
+        "rooms_open": 2, "room_participants": 3, "webrtc_peers": 1604,
         "webrtc_received_datagrams_total": 1600,
     }  # fmt: skip
     assert {name: read[f"headwater_{name}", ()] for name in expected} == expected
@@ -87,6 +89,8 @@ def test_the_parts_are_read_as_they_are() -> None:
     assert read["headwater_http_sent_body_bytes_total", (("part", "delivery"),)] == 900
     assert read["headwater_rtmp_connections_refused_total", (("limit", "connections"),)] == 3
     assert read["headwater_webrtc_dropped_datagrams_total", (("reason", "stun"),)] == 1602
+    assert read["headwater_compositor_pictures_total", (("result", "sent"),)] == 1703
+    assert read["headwater_compositor_pictures_total", (("result", "skipped"),)] == 1704
     assert read["headwater_ready", (("check", "database"),)] == 1
     assert read["headwater_ready", (("check", "disk"),)] == 0
     assert any(name == "headwater_build_info" and ("version", __version__) in labels for name, labels in read)

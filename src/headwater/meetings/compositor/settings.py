@@ -10,7 +10,7 @@ class CompositorSettings:
     """How meetings are composed.
 
     Attributes:
-        max_broadcasts: Meetings composed at one time; each takes a third to a half of a core, and 150 MB.
+        max_broadcasts: Meetings composed at one time; each takes up to half a core at 720p, and 150 MB.
         fps: Frames per second of the composed picture.
         video_kbps: Of a 1280x720 picture; other sizes get what looks alike.
         audio_kbps: Of the mix, AAC, stereo.
