@@ -145,7 +145,7 @@ class OpenRoom:
         if not audio and not video:
             raise Refused(403, "ERR_NOT_ALLOWED", f"the role {admission.preset} may not publish a {source}")
         self._check_room(admission)
-        publication = Publication(self._clock, secrets.randbits(32))
+        publication = Publication(self._clock, secrets.randbits(32), self._settings.most_bps(source))
         policy = Policy(receive_audio=("opus",) if audio else (), receive_video=VIDEO_CODECS if video else ())
         peer = self._acceptor.accept(offer, policy, publication)
         participant = self.room.enter(admission, publication, self._clock.now())

@@ -19,7 +19,8 @@ from headwater.protocols.rtp.rtcp import (
     build,
     parse,
 )
-from headwater.webrtc.media import AUDIO_LEVEL, Codec, Kind, Section
+from headwater.protocols.rtp.uplink import Uplink
+from headwater.webrtc.media import ABS_SEND_TIME, AUDIO_LEVEL, Codec, Kind, Section
 from headwater.webrtc.peer import Peer
 
 CNAME = "headwater"
@@ -55,14 +56,22 @@ class Publication:
         tracks: By kind; empty until `use`.
     """
 
-    def __init__(self, clock: Clock, ssrc: int) -> None:
-        """`ssrc`: ours, in reports to the publisher."""
+    def __init__(self, clock: Clock, ssrc: int, most_bps: int) -> None:
+        """Nothing has come yet.
+
+        Args:
+            ssrc: Ours, in reports to the publisher.
+            most_bps: Asked of the publisher where its network and all receivers take it.
+        """
         self._clock = clock
         self._ssrc = ssrc
         self._joined: tuple[Peer, PublicationOwner] | None = None
         self._by_mid: dict[str, tuple[Upstream, int]] = {}
         self._sections: dict[Kind, str] = {}
         self._publisher_clock = PublisherClock()
+        self._uplink = Uplink(most_bps)
+        self._bound_bps = self._told_bps = most_bps
+        self._sent_at = 0
         self.tracks: dict[Kind, Upstream] = {}
 
     @property
@@ -86,6 +95,7 @@ class Publication:
             self._sections[section.kind] = section.mid
             level = section.extensions.get(AUDIO_LEVEL, 0) if section.kind == "audio" else 0
             self._by_mid[section.mid] = (track, level)
+            self._sent_at = section.extensions.get(ABS_SEND_TIME, self._sent_at)
 
     def release(self) -> None:
         """It is over: let go of the peer and of the packets that are kept, which hold each other."""
@@ -107,6 +117,8 @@ class Publication:
         now = self._clock.monotonic()
         try:
             gap = track.push(packet, now, self._clock.ntp)
+            sent = element_of(packet, self._sent_at) if self._sent_at else None
+            self._uplink.packet(len(packet), sent, now * 1000)
             if level:
                 self._listen(packet, level, now)
         except ProtocolError:
@@ -166,9 +178,16 @@ class Publication:
                 self._ask_again(track, now)
             if track.wants_keyframe(now):
                 self.keyframe()
+        if self._uplink.bps < self._told_bps:
+            self.report(now, self._bound_bps)  # a queue grows meanwhile
 
-    def report(self, now: float, bits_per_s: int) -> None:
-        """Tell the publisher how it arrives and how much may come: once a second."""
+    def report(self, now: float, bound_bps: int) -> None:
+        """Tell the publisher how it arrives and how much may come: once a second.
+
+        Args:
+            bound_bps: What the receivers take.
+        """
+        self._bound_bps, self._told_bps = bound_bps, min(bound_bps, self._uplink.bps)
         blocks = [block for track in self.tracks.values() if (block := track.report(now)) is not None]
         if not blocks:
             return
@@ -177,6 +196,6 @@ class Publication:
             build(
                 ReceiverReport(self._ssrc, tuple(blocks)),
                 Description(self._ssrc, CNAME),
-                Remb(self._ssrc, bits_per_s, ssrcs),
+                Remb(self._ssrc, self._told_bps, ssrcs),
             )
         )

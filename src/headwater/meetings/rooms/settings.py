@@ -30,3 +30,7 @@ class RoomSettings:
     camera_bps: int = 1_800_000
     screen_bps: int = 3_000_000
     least_bps: int = 250_000
+
+    def most_bps(self, source: str) -> int:
+        """Bits a second that are asked of a source."""
+        return self.screen_bps if source == "screen" else self.camera_bps

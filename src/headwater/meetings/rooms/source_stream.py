@@ -206,6 +206,6 @@ class SourceStream:
 
     def _bits_per_s(self, now: float) -> int:
         """What may come: the most that makes sense, or what the weakest receiver takes, but never too little."""
-        most = self._settings.camera_bps if self.source == "camera" else self._settings.screen_bps
+        most = self._settings.most_bps(self.source)
         bounds = [bound for each in self.subscriptions if (bound := each.weigh(most, now)) is not None]
         return round(max(self._settings.least_bps, min([most, *bounds])))

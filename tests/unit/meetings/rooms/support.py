@@ -10,7 +10,7 @@ from headwater.meetings.rooms.clock import Clock
 from headwater.meetings.rooms.moment import Moment
 from headwater.protocols.rtp.packet import ONE_BYTE, Packet, build, parse
 from headwater.rooms import Admission, Permissions
-from headwater.webrtc.media import AUDIO_LEVEL, Codec, NotServed, Policy, Section
+from headwater.webrtc.media import ABS_SEND_TIME, AUDIO_LEVEL, Codec, NotServed, Policy, Section
 from headwater.webrtc.peer import DELETED, NOT_HEARD, PeerHandler, State
 
 NTP_AT_0 = 0x1_0000_0000 * 3_900_000_000
@@ -22,6 +22,12 @@ OPUS = Codec("opus", "audio", 111, 48_000, 2)
 KEY = bytes((5, 0x88)) + bytes(40)
 """The first slice of an IDR picture."""
 DELTA = bytes((1, 0x9A)) + bytes(40)
+
+
+def packet_sent(sequence: int, sent_s: float, payload: bytes) -> bytes:
+    """With the time at which it left, as element 2."""
+    element = bytes((0x22,)) + (round(sent_s * 262_144) & 0xFFFFFF).to_bytes(3, "big")
+    return build(Packet(False, 102, sequence & 0xFFFF, sequence * 3000, 2001, payload, element, ONE_BYTE))
 
 
 def packet(
@@ -138,7 +144,7 @@ class FakeAcceptor:
         if "audio" in offer and policy.receive_audio:
             sections.append(Section("0", "audio", "recvonly", OPUS, 1000 + number, extensions={AUDIO_LEVEL: 1}))
         if ("video" in offer or "vp8" in offer) and policy.receive_video:
-            sections.append(Section("1", "video", "recvonly", video, 2000 + number))
+            sections.append(Section("1", "video", "recvonly", video, 2000 + number, extensions={ABS_SEND_TIME: 2}))
         for track in policy.send:
             codec = OPUS if track.kind == "audio" else {"H264": H264, "VP8": VP8}[track.codec]
             ssrc = (3000 if track.kind == "audio" else 4000) + number

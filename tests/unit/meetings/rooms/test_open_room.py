@@ -17,7 +17,16 @@ from headwater.protocols.rtp import rtcp
 from headwater.rooms import Permissions
 from headwater.webrtc.media import NotServed
 from headwater.webrtc.resources import Refused
-from tests.unit.meetings.rooms.support import DELTA, FakeAcceptor, FakePeer, Hands, Heard, admission, packet
+from tests.unit.meetings.rooms.support import (
+    DELTA,
+    FakeAcceptor,
+    FakePeer,
+    Hands,
+    Heard,
+    admission,
+    packet,
+    packet_sent,
+)
 
 
 class Meeting:
@@ -320,6 +329,20 @@ class TestFeedback:
         assert limit(2_000_000, 800_000) == 1_800_000, "of what came so far; nobody complains"
         assert limit(900_000, 700_000) == 700_000
         assert limit(900_000, 30_000) == 250_000
+
+    def test_a_queue_before_the_publishers_link_is_noticed_and_told_at_once(self) -> None:
+        """It sends 1 Mbit/s into a link that takes less: packets wait ever longer."""
+        meeting = Meeting()
+        anna = meeting.publish("anna")
+        payload = bytes((5, 0x88)) + bytes(1240)
+        begin = meeting.hands.s
+        for number in range(300):  # one each 10 ms leaves, and arrives each 15 ms
+            meeting.hands.s = begin + number * 0.015
+            anna.receive("video", packet_sent(number, number * 0.01, payload))
+            meeting.open.tick()
+        told = [each.bitrate for data in anna.compounds for each in rtcp.parse(data) if isinstance(each, rtcp.Remb)]
+        assert told[0] == 1_800_000
+        assert 400_000 < told[-1] < 700_000, "less than the link takes, so that the queue empties"
 
     def test_receivers_are_told_our_clock_and_publishers_how_they_arrive(self) -> None:
         meeting = Meeting()
