@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from headwater.control import broadcasts as running
 from headwater.control import history
 from headwater.control.database import Database, DatabaseAway
-from headwater.control.lifecycle import Happening, Status, follow
+from headwater.control.lifecycle import ACTIVE, Happening, Status, follow
 from headwater.control.listener import EventWriter
 from headwater.control.repository import event_log, livestreams, meetings
 from headwater.control.repository.livestreams import LivestreamRow
@@ -181,6 +181,18 @@ class MeetingLivestreams:
         if row is None:
             raise NoMeeting
         return row
+
+    async def silence(self, row: LivestreamRow) -> None:
+        """End a livestream's broadcast before its session is ended, so that it does not come back; if it is one."""
+        if row.meeting_id is not None:
+            await self.broadcasts.stop(row.meeting_id, row.id)
+
+    async def again(self, row: LivestreamRow) -> None:
+        """Broadcast an active livestream of a meeting by the key that it has now, instead of the one before."""
+        if row.meeting_id is None or row.ended_ms is not None or Status(row.status) not in ACTIVE:
+            return
+        size = (row.width or DEFAULT_SIZE[0], row.height or DEFAULT_SIZE[1])
+        await self._broadcast(row, row.meeting_id, size)
 
     # -- headwater.rooms.Livestreams
 

@@ -110,6 +110,50 @@ class TestByTheApi:
         assert compositors.started == 1
 
 
+class TestAsALivestream:
+    """What can be done with any livestream can be done with a meeting's, and its compositor does not come back."""
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [("POST", "/stop", None), ("DELETE", "", None), ("PATCH", "", {"disabled": True})],
+    )
+    async def test_its_compositor_ends_first(
+        self, any_api: Api, compositors: FakeCompositors, method: str, path: str, body: Any
+    ) -> None:
+        of = await new_meeting(any_api)
+        started = (await any_api.call("POST", f"/meetings/{of}/livestreams"))["data"]
+        await any_api.broadcasts.publish(started["stream_key"])
+        await until(lambda: not any_api.plane._checks)  # of who has just been admitted
+        order: list[str] = []
+        silence, stop = compositors.stop, any_api.broadcasts.stop
+
+        async def silenced(*arguments: Any) -> None:
+            order.append("compositor")
+            await silence(*arguments)
+
+        async def stopped(*arguments: Any, **options: Any) -> None:
+            order.append("session")
+            await stop(*arguments, **options)
+
+        compositors.stop, any_api.broadcasts.stop = silenced, stopped  # type: ignore[method-assign]
+        await any_api.call(method, f"/livestreams/{started['id']}{path}", json=body)
+        assert order == ["compositor", "session"]
+        assert compositors.running == {} and any_api.broadcasts.open == {}
+        assert await active(any_api, of) is None
+
+    async def test_a_new_key(self, any_api: Api, compositors: FakeCompositors) -> None:
+        """It goes on by the new one, at the size that it had."""
+        of = await new_meeting(any_api)
+        body = {"video_config": {"width": 640, "height": 360}}
+        started = (await any_api.call("POST", f"/meetings/{of}/livestreams", json=body))["data"]
+        key = (await any_api.call("POST", f"/livestreams/{started['id']}/reset-key"))["data"]["stream_key"]
+        assert key != started["stream_key"]
+        assert compositors.running[started["id"]][2:] == (key, 640, 360)
+        await any_api.call("POST", f"/meetings/{of}/active-livestream/stop")
+        again = (await any_api.call("POST", f"/livestreams/{started['id']}/reset-key"))["data"]
+        assert again["stream_key"] != key and compositors.running == {}
+
+
 class TestByAHost:
     async def test_start_status_stop(self, any_api: Api, compositors: FakeCompositors) -> None:
         of = await new_meeting(any_api)

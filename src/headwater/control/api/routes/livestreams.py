@@ -190,6 +190,7 @@ async def update(call: Call[NoQuery, UpdateLivestream]) -> Answer[Livestream]:
         row = await _lock(conn, call)
     call.service.changed()
     if row.disabled:
+        await call.service.meeting_livestreams.silence(row)
         await call.service.broadcasts.stop(row.id, *DISABLED)
         await call.service.settled()
         async with call.service.database.read() as conn:
@@ -202,9 +203,12 @@ async def reset_key(call: Call[NoQuery, None]) -> Answer[NewKey]:
         row = await _lock(conn, call)
         key = await livestreams.reset_key(conn, row.id, call.now_ms)
         await _log(conn, call, row, "key_reset", "The livestream was given a new stream key.")
+        row = await _lock(conn, call)
     call.service.changed()
     # Whoever publishes by the old key may be the reason for the new one.
+    await call.service.meeting_livestreams.silence(row)
     await call.service.broadcasts.stop(row.id, *KEY_RESET)
+    await call.service.meeting_livestreams.again(row)
     return Answer(NewKey(row.id, render.ingest_server(call), key))
 
 
@@ -213,6 +217,7 @@ async def stop(call: Call[NoQuery, None]) -> Answer[Message]:
         row = await _get(conn, call)
     if call.service.broadcasts.live(row.id) is None:
         raise ApiError(404, f"No active session found for livestream_id {row.id}")
+    await call.service.meeting_livestreams.silence(row)
     await call.service.broadcasts.stop(row.id, *STOPPED)
     await call.service.settled()
     async with call.service.database.write() as conn:
@@ -229,6 +234,7 @@ async def delete(call: Call[NoQuery, None]) -> Answer[Message]:
         if status != row.status:
             await outbox.livestream_status(conn, row, status.value, call.now_ms)
     call.service.changed()
+    await call.service.meeting_livestreams.silence(row)
     await call.service.broadcasts.stop(row.id, *DELETED)
     await call.service.settled()
     return Answer(Message("Deleted live stream successfully"))
