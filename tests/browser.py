@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -101,7 +103,8 @@ def until(page: Page | Frame, expression: str, *, within_s: float = 30) -> None:
         page.wait_for_timeout(100)
 
 
-AXE = Path(__file__).parents[1] / ".tools/web/axe.min.js"
+ROOT = Path(__file__).parents[1]
+AXE = ROOT / ".tools/web/axe.min.js"
 
 
 def accessible(page: Page) -> list[str]:
@@ -109,6 +112,8 @@ def accessible(page: Page) -> list[str]:
 
     The script comes in by the debugger: the page's policy lets no other in.
     """
+    if not AXE.exists():
+        subprocess.run([sys.executable, str(ROOT / "tools/fetch_web.py"), "--tests"], check=True, timeout=120)
     session = page.context.new_cdp_session(page)
     session.send("Runtime.evaluate", {"expression": AXE.read_text()})
     session.detach()
