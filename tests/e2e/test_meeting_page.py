@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, Route, sync_playwright
 
 from headwater.client import NotFound
+from headwater.webrtc.links import ice_server_links
+from headwater.webrtc.settings import WebRtcSettings
 from tests.browser import accessible, until
 from tests.e2e.support import api
 from tests.interop.lossy import LossyRelay
@@ -252,6 +254,8 @@ def test_a_host_starts_and_stops_the_livestream(server: Server, browsers: tuple[
         player = opened.value
         until(player, "window.headwater?.state === 'playing' && document.querySelector('video').videoWidth === 1280")
         player.close()
+        anna.page.set_viewport_size({"width": 360, "height": 640})  # a host's buttons on a small phone
+        fits(anna.page)
         anna.page.click("#live")
         anna.page.click("dialog >> text=Stop it")
         for each in (anna, bert):
@@ -293,6 +297,51 @@ def test_a_network_that_goes_away_and_comes_back(server: Server, browsers: tuple
         anna.waits_for(".banner", gone=True, within_s=15)
         assert restarts == [200]
         bert.meets(anna, *RED)
+
+
+def test_tiles_fit_however_many_there_are(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    """In every window up to a number; then they are as wide as they have to be, and scroll."""
+    page = browsers[0].new_page()
+    page.goto(f"{server.http}/meet/none")
+    found = page.evaluate(
+        """async () => {
+          const { fit, LEAST_PX } = await import("/assets/meet/grid.js");
+          const all = [];
+          for (const [width, height] of [[390, 700], [844, 250], [1280, 600], [2560, 1300]]) {
+            for (let count = 1; count <= 50; count++) {
+              all.push({ width, height, count, LEAST_PX, tile: fit(count, width, height, 8) });
+            }
+          }
+          return all;
+        }"""
+    )
+    page.close()
+    for each in found:
+        tile, count = each["tile"], each["count"]
+        rows = -(-count // tile["columns"])
+        assert tile["columns"] * (tile["width"] + 8) - 8 <= each["width"], each
+        if not tile["scrolls"]:
+            assert rows * (tile["height"] + 8) - 8 <= each["height"], each
+        assert tile["width"] >= each["LEAST_PX"] - 1 and 0.79 < tile["width"] / tile["height"] < 1.8, each
+    assert [each["tile"]["columns"] for each in found if each["width"] == 1280][:9] == [1, 2, 2, 2, 3, 3, 4, 4, 3]
+    assert any(each["tile"]["scrolls"] for each in found) and not found[0]["tile"]["scrolls"]
+
+
+def test_relays_come_from_the_answers_links(server: Server, browsers: tuple[Browser, Browser]) -> None:
+    """As `webrtc.links` writes them (RFC 9725, 4.6)."""
+    settings = WebRtcSettings(
+        stun_servers=("stun:stun.example.com:3478",),
+        turn_servers=("turn:turn.example.com:3478?transport=udp", "turns:turn.example.com:443?transport=tcp"),
+        turn_username='a, "b"; c',
+        turn_credential="x\\y",
+    )
+    page = browsers[0].new_page()
+    page.goto(f"{server.http}/meet/none")
+    script = """async (header) => (await import("/assets/meet/api.js")).readLinks(header)"""
+    found = page.evaluate(script, ", ".join(ice_server_links(settings)))
+    page.close()
+    relay = {"username": settings.turn_username, "credential": settings.turn_credential}
+    assert found == [{"urls": settings.stun_servers[0]}, *({"urls": url, **relay} for url in settings.turn_servers)]
 
 
 def test_what_goes_wrong_is_said(server: Server, browsers: tuple[Browser, Browser]) -> None:

@@ -10,6 +10,7 @@ import { Link, preferH264 } from "./link.js";
 import { PASSING, device, failed } from "./words.js";
 
 const SETTLE_MS = 1000; // from our switch to a state that knows of it, and some
+const TAKE_OVER_MS = 2000; // from another page's first word to its media, and what it takes to notice
 const KINDS = ["audio", "video"];
 
 /** What one participant's source plays: a stream for a video element; `link` says how it is. */
@@ -408,7 +409,10 @@ export class Call extends EventTarget {
     for (const kind of KINDS) {
       if (this.me[kind] || !this.on[kind]) continue;
       await this.switch(kind, false);
-      this.notice(kind === "audio" ? "A host has muted you." : "A host has turned your camera off.");
+      // Another page of ours that takes over has its own switches, and is known a moment later.
+      setTimeout(() => {
+        if (!this.takenOver) this.notice(kind === "audio" ? "A host has muted you." : "A host has turned your camera off.");
+      }, TAKE_OVER_MS);
     }
   }
 

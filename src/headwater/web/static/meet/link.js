@@ -86,7 +86,7 @@ export class Link {
       const [first] = pc.getTransceivers();
       const transport = first.sender.transport ?? first.receiver.transport;
       // The server's goodbye comes by DTLS; connectionState does not tell it.
-      transport.onstatechange = () => ["closed", "failed"].includes(transport.state) && this.#ended(turn, null);
+      transport?.addEventListener("statechange", () => ["closed", "failed"].includes(transport.state) && this.#ended(turn, null));
     } catch (error) {
       this.#ended(turn, error);
     }

@@ -71,7 +71,7 @@ function join(tracks) {
     if (detail.error) return words(refused(detail.error), FINAL.has(detail.error.code) ? null : { label: "Try again", act: enter });
     return words(over(detail.reason), { label: "Join again", act: enter });
   });
-  put(room(call, say, toast));
+  put(room(call, say, (text, kind) => (kind === "bad" ? notice(text) : toast(text))));
   call.join(tracks);
 }
 

@@ -14,7 +14,7 @@ const LIVE = { INVOKED: "Livestream starting", LIVE: "LIVE", ERRORED: "Livestrea
 /** @param {import("./call.js").Call} call */
 export function room(call, say, toast) {
   const tiles = new Map();
-  const title = h("h1", {}, "Meeting");
+  const title = h("h1", { tabindex: "-1" }, "Meeting");
   const badge = h("span", { class: "badge", hidden: true });
   const watch = h("a", { class: "watch", target: "_blank", rel: "noopener noreferrer", hidden: true }, "Watch");
   const count = h("span", { class: "dim count" });
@@ -216,15 +216,36 @@ export function room(call, say, toast) {
   const resized = new ResizeObserver(measure);
   resized.observe(stage);
 
+  const awake = stayAwake();
+
   return {
     element,
+    focus: () => title.focus(),
     leave() {
+      awake.stop();
       call.removeEventListener("change", changed);
       document.removeEventListener("keydown", keys);
       resized.disconnect();
       clearTimeout(shaky);
       for (const tile of tiles.values()) tile.remove();
       for (const open of document.querySelectorAll("dialog")) open.close();
+    },
+  };
+}
+
+/** A phone's screen stays on while its owner listens. */
+function stayAwake() {
+  let lock = null;
+  const ask = async () => {
+    if (document.hidden || (lock !== null && !lock.released)) return;
+    lock = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null;
+  };
+  document.addEventListener("visibilitychange", ask);
+  ask();
+  return {
+    stop() {
+      document.removeEventListener("visibilitychange", ask);
+      lock?.release();
     },
   };
 }
