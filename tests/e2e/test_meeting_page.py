@@ -67,7 +67,7 @@ class Someone:
         self.page.check("#choose-original")  # a tone is noise to who suppresses it
         until(self.page, "document.querySelector('video').videoWidth > 0")
         self.page.click("#join")
-        self.page.wait_for_selector(".bar #leave")
+        self.page.wait_for_selector(".bar #people")
         self.page.evaluate(PLAYED)
 
     def meets(self, other: Someone, colour: tuple[int, int, int], tone_hz: int) -> None:

@@ -52,6 +52,10 @@ export function room(call, say, toast) {
     if (pressed !== null) button.setAttribute("aria-pressed", String(pressed));
   }
 
+  // Until the room is known there is nothing to do in it but to leave.
+  for (const button of Object.values(buttons)) button.hidden = true;
+  set("leave", "leave", "Leave", { text: "Leave" });
+
   // -- what is shown ---------------------------------------------------------------------------------------------
 
   function showButtons() {
