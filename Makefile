@@ -22,7 +22,7 @@ help:  ## list the commands
 run: setup web  ## install into .venv, start the server with a moving test picture, print where it plays
 	@$(BIN)/headwater demo
 
-test: setup-dev web  ## all tests, some 9 minutes; programs that are missing are named in the skips
+test: setup-dev web  ## all tests, some 14 minutes on two cores; programs that are missing are named in the skips
 	@$(BIN)/python -m pytest $(TWO) tests/unit tests/conformance tests/fuzz
 	@$(REAL)
 
@@ -43,7 +43,7 @@ pythons: web  ## the unit tests on every other Python that the machine has
 	@for python in $(PYTHONS); do \
 	  venv=.tools/venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $(MAKE) --no-print-directory setup-dev VENV=$$venv PYTHON=$$python && echo "$$($$venv/bin/python --version):" \
-	    && $$venv/bin/python -m pytest $(TWO) tests/unit || exit 1; \
+	    && HEADWATER_EXAMPLES=20 $$venv/bin/python -m pytest $(TWO) tests/unit || exit 1; \
 	done
 
 bench: setup-dev web  ## speed, each figure beside a peer or a bound of the same run

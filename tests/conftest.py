@@ -17,7 +17,10 @@ os.environ.setdefault("HEADWATER_WEBRTC", "127.0.0.1:0")
 """Servers that tests start by their command take a free port: several run at one time."""
 
 hypothesis.settings.register_profile(
-    "headwater", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "headwater",
+    deadline=None,
+    max_examples=int(os.environ.get("HEADWATER_EXAMPLES", 100)),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("headwater")
 """How long an example takes says how busy the machine is, not what the code does."""

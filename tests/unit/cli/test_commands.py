@@ -25,7 +25,7 @@ def run(
         text=True,
         timeout=60,
         cwd=cwd,
-        env={**clean, "COLUMNS": "100", **(env or {})},
+        env={**clean, "COLUMNS": "100", "HEADWATER_WEBRTC": "127.0.0.1:0", **(env or {})},
     )
 
 

@@ -68,7 +68,7 @@ def test_random_histories(tmp_path: Path, database_url: str | None) -> None:
 
         # Without shrinking, which takes minutes: a history of some forty steps can be read.
         @examples(
-            max_examples=40,
+            max_examples=20,
             deadline=None,
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
             suppress_health_check=[HealthCheck.too_slow],

@@ -182,7 +182,7 @@ class TestAnySequence:
     """Whatever is emitted, the state stays a possible one."""
 
     @given(data=st.data())
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=25, deadline=None)
     def test_the_state_stays_sound(self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
         """At most one session is open; final totals never change; LIVE means that a session is open; writing an
         event again right away changes nothing but the log."""
