@@ -32,6 +32,7 @@ BOUNDS: dict[str, Bound] = {
     "ingest.max_audio_tracks": (1, 16),
     "rooms.max_rooms": (1, 100_000),
     "rooms.max_participants": (1, 1000),
+    "rooms.max_joins_per_minute": (1, 10_000),
     "rooms.max_subscriptions": (1, 10_000),
     "rooms.max_event_streams": (1, 100),
     "rooms.return_s": (0.5, 60),

@@ -84,6 +84,7 @@ class Connection:
         self.state: State = "new"
         self.round_trip_ms: float | None = None
         self.remote = ""
+        self.anonymous = False
         self.opened_at = self.heard_at = loop.time()
         self.addresses: OrderedDict[RemoteAddress, None] = OrderedDict()
         self.ice = Session.new(offer.ice_ufrag)

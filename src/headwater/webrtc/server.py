@@ -90,13 +90,14 @@ class WebRtcServer:
             raise LimitReached("server.webrtc", "WebRTC is not served here")
         if len(offer) > self.settings.max_offer_bytes:
             raise SdpError(f"the offer is longer than {self.settings.max_offer_bytes} bytes")
-        self._check_room()
+        self._check_room(anonymous=policy.anonymous)
         read = read_offer(offer)
         ssrcs = {section.ssrc for section in read.sections} | {section.rtx_ssrc for section in read.sections}
         agreed = negotiate(read, policy, lambda: _new_ssrc(ssrcs))
         loop, port = asyncio.get_running_loop(), self._ports[self.counts.accepted % len(self._ports)]
         addresses = [(host, port.address[1]) for host in self._hosts]
         peer = Connection(self, port, self._identity, read, agreed, handler, self.settings, addresses, loop)
+        peer.anonymous = policy.anonymous
         self._peers[peer.id] = peer
         self._by_ufrag[peer.ice.ufrag] = peer
         self.counts.accepted += 1
@@ -143,7 +144,14 @@ class WebRtcServer:
             port.close()
         self._ports.clear()
 
-    def _check_room(self) -> None:
+    def _check_room(self, *, anonymous: bool) -> None:
+        """Half of the room, and of the door, is kept for those who have a key or a token."""
+        if anonymous:
+            strangers = [peer for peer in self._peers.values() if peer.anonymous]
+            if len(strangers) >= self.settings.max_peers // 2:
+                raise LimitReached("webrtc.max_peers", "there are too many viewers already")
+            if sum(peer.state == "new" for peer in strangers) >= self.settings.max_connecting // 2:
+                raise LimitReached("webrtc.max_connecting", "too many others are connecting; try again in some seconds")
         if len(self._peers) >= self.settings.max_peers:
             raise LimitReached(
                 "webrtc.max_peers", f"there are {self.settings.max_peers} publishers and viewers already"

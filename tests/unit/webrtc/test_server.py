@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -364,6 +365,15 @@ class TestLimits:
             server.accept(Client(IDENTITY).offer(), RECEIVE, Owner())
             with pytest.raises(LimitReached, match="max_connecting"):
                 server.accept(Client(IDENTITY).offer(), RECEIVE, Owner())
+
+    async def test_strangers_leave_room_for_who_has_a_key(self) -> None:
+        watch = replace(SEND, anonymous=True)
+        async with port(WebRtcSettings(max_connecting=4, max_peers=10)) as server:
+            for _ in range(2):
+                server.accept(Client(IDENTITY).offer(offers.viewer()), watch, Owner())
+            with pytest.raises(LimitReached, match="max_connecting"):
+                server.accept(Client(IDENTITY).offer(offers.viewer()), watch, Owner())
+            server.accept(Client(IDENTITY).offer(), RECEIVE, Owner())
 
     async def test_offers(self) -> None:
         async with port(WebRtcSettings(max_offer_bytes=4096)) as server:

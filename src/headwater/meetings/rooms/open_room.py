@@ -141,7 +141,9 @@ class OpenRoom:
             SdpError, NotServed, LimitReached: see `Acceptor.accept`; the room is full.
         """
         allowed = admission.permissions
-        audio, video = (allowed.screen, allowed.screen) if source == "screen" else (allowed.audio, allowed.video)
+        audio, video = allowed.audio, allowed.video
+        if source == "screen":
+            audio, video = allowed.screen and allowed.audio, allowed.screen
         if not audio and not video:
             raise Refused(403, "ERR_NOT_ALLOWED", f"the role {admission.preset} may not publish a {source}")
         self._check_room(admission)
@@ -194,7 +196,7 @@ class OpenRoom:
     def _check_room(self, admission: Admission) -> None:
         """Raise LimitReached before anything is made for somebody who cannot come in."""
         if admission.participant_id not in self.room.participants:
-            self.room.check_room()
+            self.room.check_room(admission.participant_id, self._clock.now())
 
     def _source(self, participant_id: str, source: SourceName) -> SourceStream | None:
         participant = self.room.participants.get(participant_id)

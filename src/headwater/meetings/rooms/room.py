@@ -70,8 +70,10 @@ class Participant:
     def sends(self, source: SourceName) -> Source | None:
         """A source as others may see and hear it: without what is muted; None where it does not exist."""
         found = self.sources.get(source)
-        if found is None or source == "screen":
+        if found is None:
             return found
+        if source == "screen":
+            return Source(found.audio and self.may_unmute, found.video, found.stream)
         return Source(found.audio and self.audio, found.video and self.video, found.stream)
 
 
@@ -108,6 +110,8 @@ class Room:
         self._empty_since_s: float | None = now.s
         self._keep_alive_s = settings.return_s
         self._voices = Speaking()
+        self._joins: dict[str, tuple[float, int]] = {}  # since when they are counted, and how many, by participant
+        self._silenced = False
 
     @property
     def opened(self) -> bool:
@@ -134,18 +138,25 @@ class Room:
         participant.alone_since_s = None
         return participant
 
-    def check_room(self) -> None:
-        """Whether there is room for one more.
+    def check_room(self, participant_id: str, now: Moment) -> None:
+        """Whether one more may come in.
 
         Raises:
-            LimitReached: rooms.max_participants.
+            LimitReached: rooms.max_participants, rooms.max_joins_per_minute.
         """
         if len(self.participants) >= self._settings.max_participants:
             raise LimitReached("rooms.max_participants", "the room is full")
+        since, count = self._joins.get(participant_id, (now.s, 0))
+        if count >= self._settings.max_joins_per_minute and now.s - since < 60:
+            raise LimitReached("rooms.max_joins_per_minute", "you have come and gone too often; wait a minute")
 
     def _join(self, admission: Admission, now: Moment) -> Participant:
-        self.check_room()
+        self.check_room(admission.participant_id, now)
+        since, count = self._joins.get(admission.participant_id, (now.s, 0))
+        self._joins[admission.participant_id] = (since, count + 1) if now.s - since < 60 else (now.s, 1)
         participant = Participant(admission, self._new_id(), now.ms)
+        if self._silenced:
+            participant.audio = participant.may_unmute = False
         self.participants[participant.id] = participant
         self._empty_since_s = None
         self._changed()
@@ -238,13 +249,17 @@ class Room:
             raise AdmissionRefused(403, "ERR_MUTED", "the host has muted everybody, and nobody may speak for now")
         self._switch(participant, audio=audio, video=video)
 
-    def mute(self, participants: Iterable[Participant], *, audio: bool, video: bool, allow_unmute: bool = True) -> None:
+    def mute_all(self, *, allow_unmute: bool) -> None:
+        """Take everybody's sound away; for good, also from who comes later, until it is called again otherwise."""
+        self._silenced = not allow_unmute
+        for participant in self.participants.values():
+            participant.may_unmute = allow_unmute
+            self._switch(participant, audio=False, video=None)
+        self._changed()  # also where all were muted already: a screen's sound goes, too
+
+    def mute(self, participants: Iterable[Participant], *, audio: bool, video: bool) -> None:
         """Take sound or picture of others away."""
         for participant in participants:
-            if not allow_unmute:
-                participant.may_unmute = False
-            elif audio:
-                participant.may_unmute = True
             self._switch(participant, audio=False if audio else None, video=False if video else None)
 
     def _switch(self, participant: Participant, *, audio: bool | None, video: bool | None) -> None:

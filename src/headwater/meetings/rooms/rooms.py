@@ -133,7 +133,11 @@ class OpenRooms:
             room.tick()
         except Exception:
             log.exception("a room failed: its session ends", extra={"meeting_id": room.room.meeting_id})
-            room.room.close("SHUTDOWN", self._clock.now(), left="SHUTDOWN")
+            try:
+                room.room.close("SHUTDOWN", self._clock.now(), left="SHUTDOWN")
+            except Exception:  # the others' time must go on
+                log.exception("a room that failed could not be closed", extra={"meeting_id": room.room.meeting_id})
+                room.room.closed = True
         if room.room.closed and self._rooms.get(room.room.meeting_id) is room:
             self._dropped(room.room.meeting_id)
 
@@ -188,8 +192,7 @@ class OpenRooms:
     def mute_all(self, meeting_id: str, *, allow_unmute: bool) -> None:
         room = self.find(meeting_id)
         if room is not None:
-            everybody = list(room.room.participants.values())
-            room.room.mute(everybody, audio=True, video=False, allow_unmute=allow_unmute)
+            room.room.mute_all(allow_unmute=allow_unmute)
             room.sync()
 
     def livestream_changed(self, meeting_id: str, status: str | None) -> None:

@@ -12,6 +12,7 @@ class RoomSettings:
     Attributes:
         max_rooms: Open at one time.
         max_participants: In one room; each who publishes costs every other one a stream.
+        max_joins_per_minute: Of one participant; each is kept, and told. A reload within `return_s` is none.
         max_subscriptions: Streams that one participant receives at one time: each other's camera and screen.
         max_event_streams: Pages that one participant has open on a room.
         return_s: Whose page and streams are gone without a word may come back within this; then they have left.
@@ -23,6 +24,7 @@ class RoomSettings:
 
     max_rooms: int = 500
     max_participants: int = 50
+    max_joins_per_minute: int = 20
     max_subscriptions: int = 100
     max_event_streams: int = 4
     return_s: float = 5.0

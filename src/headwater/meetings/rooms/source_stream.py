@@ -184,7 +184,9 @@ class SourceStream:
             return
         camera = self.source == "camera"
         for kind, track in self.publication.tracks.items():
-            on = not camera or (self.participant.audio if kind == "audio" else self.participant.video)
+            me = self.participant
+            sound, picture = (me.audio, me.video) if camera else (me.may_unmute, True)
+            on = sound if kind == "audio" else picture
             if track.paused == on:
                 track.pause(not on)
 

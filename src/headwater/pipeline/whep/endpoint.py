@@ -95,9 +95,9 @@ def _policy(stage: Stage, playback_id: str) -> Policy:
     picture = first(stage.tracks, video=True)
     sound = Outgoing("audio", "opus", playback_id, "audio", optional=picture is not None)
     if picture is None:
-        return Policy(send=(sound,))
+        return Policy(send=(sound,), anonymous=True)
     parameters = {"profile-level-id": picture.config.record[1:4].hex(), "packetization-mode": "1"}
     shown = Outgoing(
         "video", "H264", playback_id, "video", parameters, optional=first(stage.tracks, video=False) is not None
     )
-    return Policy(send=(shown, sound))
+    return Policy(send=(shown, sound), anonymous=True)

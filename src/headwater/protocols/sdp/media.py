@@ -95,9 +95,11 @@ class Policy:
         receive_video: The same for video.
         receive_limit: Sections of each kind that are received; further ones are refused (a port of 0), not an error.
         send: Tracks for the viewer's sections that receive, by kind and in order.
+        anonymous: Nobody vouches for who offers: no key, no token.
     """
 
     receive_audio: Sequence[CodecName] = ()
     receive_video: Sequence[CodecName] = ()
     receive_limit: int = 1
     send: Sequence[Outgoing] = ()
+    anonymous: bool = False

@@ -123,18 +123,42 @@ def test_switches_are_for_the_camera_not_for_the_screen() -> None:
     assert (anna.audio, anna.video) == (False, True)
 
 
-def test_who_was_muted_for_good_cannot_speak_until_muted_ordinarily() -> None:
+def test_who_was_muted_for_good_cannot_speak_until_everybody_may_again() -> None:
     session = Session()
     session.enter()
     anna = session.room.participants["anna"]
-    session.room.mute([anna], audio=True, video=False, allow_unmute=False)
+    session.room.publish(anna, "screen", audio=True, video=True, same=False)
+    session.room.mute_all(allow_unmute=False)
     with pytest.raises(AdmissionRefused) as refused:
         session.room.set_mute(anna, audio=True, video=None)
     assert refused.value.status == 403
     session.room.set_mute(anna, audio=None, video=False)
-    session.room.mute([anna], audio=True, video=False, allow_unmute=True)
+    screen = anna.sends("screen")
+    assert screen is not None and (screen.audio, screen.video) == (False, True), "nor by a screen's sound"
+    session.room.mute([anna], audio=True, video=False)
+    assert not anna.may_unmute, "a host's mute of one does not lift it"
+    session.room.leave(anna, "LEFT", session.hands())
+    session.enter("anna")
+    session.enter("bert")
+    assert not any(each.audio or each.may_unmute for each in session.room.participants.values()), "nor coming anew"
+    session.room.mute_all(allow_unmute=True)
+    anna = session.room.participants["anna"]
     session.room.set_mute(anna, audio=True, video=None)
     assert anna.audio
+
+
+def test_who_comes_and_goes_all_the_time_waits_a_minute() -> None:
+    session = Session(max_joins_per_minute=3)
+    for _ in range(3):
+        session.enter("anna")
+        session.room.leave(session.room.participants["anna"], "LEFT", session.hands())
+    told = len(session.heard.events)
+    with pytest.raises(LimitReached, match="max_joins_per_minute"):
+        session.enter("anna")
+    session.enter("bert")
+    assert len(session.heard.events) == told + 1, "it is one participant's limit"
+    session.pass_time(61)
+    session.enter("anna")
 
 
 def test_who_is_muted_does_not_speak() -> None:
